@@ -1,0 +1,188 @@
+//! A server with faults to order, to see what the conformance runner makes of them:
+//!
+//! ```text
+//! cargo run -p meta-stats-conformance --example faulty-server -- 3100 3101 --fault population
+//! meta-stats-conformance 127.0.0.1:3100
+//! ```
+//!
+//! Without a fault it conforms: one thread a session and plain double-precision arithmetic, as many a first implementation has.
+
+mod fault;
+mod session;
+
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use clap::Parser;
+
+use fault::Fault;
+use session::Session;
+
+#[derive(Parser)]
+#[command(about = "A server with faults to order", version)]
+struct Arguments {
+    /// The primary port; 0 is any free one.
+    port: u16,
+    /// The secondary port; 0 is any free one.
+    meta_port: u16,
+    /// What to do wrong; may be given several times.
+    #[arg(long, value_enum)]
+    fault: Vec<Fault>,
+    /// Greet, print two decimals and limit lines to 80 octets.
+    #[arg(long)]
+    classic: bool,
+}
+
+/// What all sessions share.
+struct Server {
+    faults: HashSet<Fault>,
+    classic: bool,
+    means: Mutex<Vec<(f64, u64)>>,
+    /// What was replied last, and in which session.
+    last_reply: Mutex<Option<(u64, Vec<u8>)>>,
+    /// Sessions so far, and sessions now.
+    sessions: Mutex<(u64, u64)>,
+}
+
+impl Server {
+    fn has(&self, fault: Fault) -> bool {
+        self.faults.contains(&fault)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let listen = |port| TcpListener::bind(("127.0.0.1", port));
+    let (primary, secondary) = match (listen(arguments.port), listen(arguments.meta_port)) {
+        (Ok(primary), Ok(secondary)) => (primary, secondary),
+        (Err(error), _) | (_, Err(error)) => {
+            eprintln!("faulty-server: cannot listen: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if let (Ok(primary), Ok(secondary)) = (primary.local_addr(), secondary.local_addr()) {
+        eprintln!("listening primary={primary} secondary={secondary}");
+    }
+    let server = Arc::new(Server {
+        faults: arguments.fault.into_iter().collect(),
+        classic: arguments.classic,
+        means: Mutex::default(),
+        last_reply: Mutex::default(),
+        sessions: Mutex::default(),
+    });
+    let for_secondary = server.clone();
+    thread::spawn(move || {
+        for stream in secondary.incoming().flatten() {
+            let server = for_secondary.clone();
+            thread::spawn(move || tell_means(&server, stream));
+        }
+    });
+    for stream in primary.incoming().flatten() {
+        let server = server.clone();
+        thread::spawn(move || serve(&server, stream));
+    }
+    ExitCode::SUCCESS
+}
+
+fn tell_means(server: &Server, mut stream: TcpStream) {
+    if server.has(Fault::MetaNeedsInput) {
+        // A fault to order: the line waits for the client to say something.
+        let _ = stream.read(&mut [0; 64]);
+    }
+    let means = lock(&server.means).clone();
+    let line = session::means_line(server, &means);
+    let _ = stream.write_all(line.as_bytes());
+    close_in_order(&mut stream);
+}
+
+fn serve(server: &Arc<Server>, mut stream: TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let number = {
+        let mut sessions = lock(&server.sessions);
+        sessions.0 += 1;
+        sessions.1 += 1;
+        sessions.0
+    };
+    converse(server, &mut stream, number);
+    lock(&server.sessions).1 -= 1;
+    if !server.has(Fault::AbruptClose) {
+        close_in_order(&mut stream);
+    }
+}
+
+fn converse(server: &Arc<Server>, stream: &mut TcpStream, number: u64) {
+    if server.classic && stream.write_all(b"Stats server ready\n").is_err() {
+        return;
+    }
+    let mut session = Session::new(server, number);
+    let mut block = vec![0; 64 << 10];
+    loop {
+        match stream.read(&mut block) {
+            Ok(0) if server.has(Fault::SpinAfterEof) => std::hint::spin_loop(),
+            Ok(0) => {
+                if server.has(Fault::EofCounted) {
+                    lock(&server.means).extend(session.mean_to_record());
+                }
+                return;
+            }
+            Ok(length) => {
+                let replies = session.receive(&block[..length]);
+                let replies = swap(server, number, replies);
+                if stream.write_all(&replies).is_err() {
+                    return;
+                }
+                if session.has_exited() {
+                    break;
+                }
+                if session.is_dropped() {
+                    return;
+                }
+            }
+            Err(_) => return,
+        }
+    }
+    if let Some(mean) = session.mean_to_record() {
+        if server.has(Fault::LateMeans) {
+            // A fault to order: the exit line is out before the mean is recorded.
+            let server = server.clone();
+            thread::spawn(move || {
+                thread::sleep(Duration::from_millis(50));
+                lock(&server.means).push(mean);
+            });
+        } else {
+            lock(&server.means).push(mean);
+        }
+    }
+    let _ = stream.write_all(session.farewell().as_bytes());
+    if server.has(Fault::StaysOpen) {
+        thread::park();
+    }
+}
+
+/// With the fault: while others are connected too, a client gets what one of them got last.
+fn swap(server: &Server, number: u64, replies: Vec<u8>) -> Vec<u8> {
+    if !server.has(Fault::SwappedReplies) || replies.is_empty() || lock(&server.sessions).1 < 2 {
+        return replies;
+    }
+    match lock(&server.last_reply).replace((number, replies.clone())) {
+        Some((other, theirs)) if other != number => theirs,
+        _ => replies,
+    }
+}
+
+/// Ends the sending direction, then takes what the client still sends, so that no reset overtakes the last line.
+fn close_in_order(stream: &mut TcpStream) {
+    let _ = stream.shutdown(Shutdown::Write);
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+    let mut rest = [0; 4096];
+    while let Ok(1..) = stream.read(&mut rest) {}
+}

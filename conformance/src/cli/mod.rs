@@ -1,0 +1,344 @@
+//! The command line of `meta-stats-conformance`.
+
+mod list;
+mod run;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::dialect::Dialect;
+use crate::finding::Finding;
+use crate::lint::lint;
+use crate::spec::Spec;
+
+/// What the process ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Status {
+    /// The server is conformant, or the command did what it should.
+    Conformant = 0,
+    /// A MUST case failed.
+    NotConformant = 1,
+    /// The command line, or the specification, has a mistake.
+    Usage = 2,
+    /// No server could be reached or started.
+    Unreachable = 3,
+    /// The selection matched no case.
+    NothingSelected = 5,
+    /// The server under test ended by itself.
+    Crashed = 6,
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        ExitCode::from(status as u8)
+    }
+}
+
+/// A run that could not be carried out: what to say, and what to end with.
+#[derive(Debug)]
+struct Stop {
+    status: Status,
+    message: String,
+}
+
+impl Stop {
+    fn new(status: Status, message: impl Into<String>) -> Stop {
+        Stop {
+            status,
+            message: message.into(),
+        }
+    }
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  meta-stats-conformance
+          verify the bundled server
+  meta-stats-conformance 127.0.0.1:3100
+          verify a running server; its secondary port is 3101
+  meta-stats-conformance --exec './server {port} {meta_port}'
+          start a server, again for each case that needs a fresh one
+  meta-stats-conformance --exec './server {port} {meta_port}' --select 'line.*'
+          only the clauses about lines
+  meta-stats-conformance list --select 'number.*'
+          the names of cases
+  meta-stats-conformance lint --spec my-cases/
+          check one's own transcripts without connecting
+
+Exit status:
+  0  conformant: no MUST case failed
+  1  a MUST case failed
+  2  the command line or the specification has a mistake
+  3  no server could be reached or started
+  5  the selection matched no case
+  6  the server under test crashed";
+
+/// Replays the specification of the statistics protocol against a server, and says which clause it breaks.
+#[derive(Debug, Parser)]
+#[command(
+    name = "meta-stats-conformance",
+    version,
+    after_help = AFTER_HELP,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the cases against a server; what happens without a subcommand too.
+    #[command(after_help = AFTER_HELP)]
+    Run(RunArguments),
+    /// List the cases: name, level, title.
+    List(ListArguments),
+    /// Check every transcript without connecting.
+    Lint(SpecArguments),
+    /// Be the bundled server.
+    #[cfg(feature = "bundled")]
+    #[command(hide = true, disable_help_flag = true)]
+    BundledServer {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct RunArguments {
+    /// The primary port of a running server [without it and --exec: the bundled server].
+    #[arg(value_name = "HOST:PORT", value_parser = parse_address)]
+    address: Option<String>,
+
+    /// The secondary port of the running server [default: the primary port + 1].
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_address, requires = "address")]
+    meta: Option<String>,
+
+    /// Start the server with this shell command; {port} and {meta_port} stand for the ports.
+    #[arg(long, value_name = "COMMAND", conflicts_with = "address", value_parser = parse_template)]
+    exec: Option<String>,
+
+    /// The dialect that the server claims to speak.
+    #[arg(long, value_enum, default_value_t = DialectChoice::Auto)]
+    dialect: DialectChoice,
+
+    /// How long the server may take over one step.
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = parse_timeout)]
+    timeout: Duration,
+
+    /// The form of the report on standard output.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+
+    /// Write no progress to standard error.
+    #[arg(short, long)]
+    quiet: bool,
+
+    #[command(flatten)]
+    selection: Selection,
+
+    #[command(flatten)]
+    spec: SpecArguments,
+}
+
+#[derive(Debug, Args)]
+struct ListArguments {
+    #[command(flatten)]
+    selection: Selection,
+
+    #[command(flatten)]
+    spec: SpecArguments,
+}
+
+#[derive(Debug, Args)]
+struct Selection {
+    /// Only cases whose name or clause matches; may be given several times.
+    #[arg(long, value_name = "GLOB")]
+    select: Vec<String>,
+
+    /// Leave out cases whose name or clause matches; may be given several times.
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct SpecArguments {
+    /// Read the specification from here instead of the one built in.
+    #[arg(long, value_name = "DIR")]
+    spec: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DialectChoice {
+    /// Find out.
+    Auto,
+    /// No greeting, numbers in full.
+    Plain,
+    /// A greeting, two decimals.
+    Classic,
+}
+
+impl DialectChoice {
+    fn claimed(self) -> Option<Dialect> {
+        match self {
+            DialectChoice::Auto => None,
+            DialectChoice::Plain => Some(Dialect::Plain),
+            DialectChoice::Classic => Some(Dialect::Classic),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Human,
+    /// One JSON object.
+    Json,
+}
+
+fn parse_address(text: &str) -> Result<String, String> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) => (host, port),
+        None => ("", text),
+    };
+    match port.parse::<u16>() {
+        Ok(1..) => {}
+        _ => return Err("an address is HOST:PORT, as in 127.0.0.1:3100 or [::1]:3100; without HOST it is this machine".to_owned()),
+    }
+    let host = if host.is_empty() { "127.0.0.1" } else { host };
+    Ok(format!("{host}:{port}"))
+}
+
+fn parse_template(text: &str) -> Result<String, String> {
+    for placeholder in ["{port}", "{meta_port}"] {
+        if !text.contains(placeholder) {
+            return Err(format!(
+                "the command does not say where the server takes {placeholder}"
+            ));
+        }
+    }
+    Ok(text.to_owned())
+}
+
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration >= Duration::from_millis(1) => Ok(duration),
+        Ok(_) => Err("at least 1ms".to_owned()),
+        Err(_) => Err("a number and a unit, as in 500ms or 2s".to_owned()),
+    }
+}
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        None => run::run(&arguments.run),
+        Some(Command::Run(run)) => run::run(&run),
+        Some(Command::List(list)) => list::list(&list),
+        Some(Command::Lint(spec)) => check(&spec),
+        #[cfg(feature = "bundled")]
+        Some(Command::BundledServer { arguments }) => {
+            let name = std::ffi::OsString::from("meta-stats-server");
+            return meta_stats_server::cli::run(std::iter::once(name).chain(arguments));
+        }
+    };
+    match done {
+        Ok(status) => status.into(),
+        Err(stop) => {
+            say(&format!("{}\n", stop.message));
+            stop.status.into()
+        }
+    }
+}
+
+/// Says something on standard error. That nobody hears it is no reason to fail.
+fn say(text: &str) {
+    let _ = anstream::stderr().write_all(text.as_bytes());
+}
+
+/// The specification, if it has no mistake.
+fn load(arguments: &SpecArguments) -> Result<Spec, Stop> {
+    let spec = read_spec(arguments)?;
+    match complain(&spec) {
+        0 => Ok(spec),
+        mistakes => Err(Stop::new(
+            Status::Usage,
+            format!(
+                "{mistakes} in the specification; nothing was run",
+                mistakes = mistakes_text(mistakes)
+            ),
+        )),
+    }
+}
+
+fn read_spec(arguments: &SpecArguments) -> Result<Spec, Stop> {
+    let Some(directory) = &arguments.spec else {
+        return Ok(Spec::bundled());
+    };
+    let spec = Spec::from_directory(directory).map_err(|(path, error)| {
+        Stop::new(
+            Status::Usage,
+            format!("error: cannot read {}: {error}", path.display()),
+        )
+    })?;
+    if spec.chapters.is_empty() && spec.findings.is_empty() {
+        let message = format!(
+            "error: no clause in {}: it takes at least one .md file with a heading like \"## `topic.name` Title\"",
+            directory.display()
+        );
+        return Err(Stop::new(Status::Usage, message));
+    }
+    Ok(spec)
+}
+
+/// Shows every mistake on standard error, and counts them.
+fn complain(spec: &Spec) -> usize {
+    let findings = lint(spec);
+    for finding in &findings {
+        say(&format!("{}\n\n", finding.render(source_of(spec, finding))));
+    }
+    findings.len()
+}
+
+fn source_of<'a>(spec: &'a Spec, finding: &Finding) -> &'a str {
+    spec.sources.get(&finding.path).map_or("", String::as_str)
+}
+
+fn mistakes_text(count: usize) -> String {
+    match count {
+        1 => "1 mistake".to_owned(),
+        count => format!("{count} mistakes"),
+    }
+}
+
+fn check(arguments: &SpecArguments) -> Result<Status, Stop> {
+    let spec = read_spec(arguments)?;
+    let mistakes = complain(&spec);
+    if mistakes > 0 {
+        return Err(Stop::new(Status::Usage, mistakes_text(mistakes)));
+    }
+    print(&format!(
+        "{} clauses, {} cases, no mistake\n",
+        spec.clauses().count(),
+        spec.cases().count()
+    ))
+}
+
+/// Writes a result to standard output. A reader who has gone away has seen enough.
+fn print(text: &str) -> Result<Status, Stop> {
+    match anstream::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Stop::new(
+            Status::Usage,
+            format!("error: cannot write to standard output: {error}"),
+        )),
+        _ => Ok(Status::Conformant),
+    }
+}

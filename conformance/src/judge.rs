@@ -1,0 +1,460 @@
+//! Judging what a server sent: is this line the one that is due? By the rules of `spec/transcripts.md`.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use dashu_int::UBig;
+use dashu_ratio::RBig;
+
+use crate::decimal::{self, Decimal, Printed};
+use crate::dialect::{Dialect, GREETING};
+use crate::exact::{Real, Sample};
+use crate::model::{Quantity, Reply};
+use crate::transcript::Quoted;
+
+/// What the next line, or the end, has to be.
+#[derive(Clone, Debug)]
+pub struct Demand {
+    /// What it has to be.
+    pub what: Demanded,
+    /// Whether numbers have to be the best possible ones.
+    pub precisely: bool,
+    /// Which numbers of an exit line or a line of the secondary port may be any.
+    pub ignored: [bool; 3],
+}
+
+impl From<Demanded> for Demand {
+    /// The demand at its most lenient.
+    fn from(what: Demanded) -> Self {
+        Demand {
+            what,
+            precisely: false,
+            ignored: [false; 3],
+        }
+    }
+}
+
+/// The kinds of demands.
+#[derive(Clone, Debug)]
+pub enum Demanded {
+    /// A count.
+    Count(u64),
+    /// A sum, a mean or a standard deviation.
+    Quantity(Quantity),
+    /// An exit line.
+    Exit {
+        /// The number of values.
+        count: u64,
+        /// Their mean.
+        mean: Quantity,
+        /// Their standard deviation.
+        stddev: Quantity,
+    },
+    /// The line of the secondary port, with these means on top of what there was when the case began.
+    Means(Sample),
+    /// An error line.
+    Error,
+    /// The greeting.
+    Greeting,
+    /// Exactly these octets.
+    Exactly(Vec<u8>),
+    /// Any line.
+    Any,
+    /// Everything up to the end.
+    Rest,
+    /// An orderly end.
+    Eof,
+    /// Nothing for so long.
+    Nothing(Duration),
+}
+
+impl From<Reply> for Demanded {
+    fn from(reply: Reply) -> Self {
+        match reply {
+            Reply::Count(count) => Demanded::Count(count),
+            Reply::Quantity(quantity) => Demanded::Quantity(quantity),
+            Reply::Exit {
+                count,
+                mean,
+                stddev,
+            } => Demanded::Exit {
+                count,
+                mean,
+                stddev,
+            },
+            Reply::Error => Demanded::Error,
+        }
+    }
+}
+
+impl Demanded {
+    /// The numbers of the line, in order; none where it has none.
+    pub fn quantities(&self) -> Vec<Quantity> {
+        let count = |count: u64| Quantity::Defined(Real::Rational(RBig::from(count)));
+        match self {
+            Demanded::Count(number) => vec![count(*number)],
+            Demanded::Quantity(quantity) => vec![quantity.clone()],
+            Demanded::Exit {
+                count: number,
+                mean,
+                stddev,
+            } => {
+                vec![count(*number), mean.clone(), stddev.clone()]
+            }
+            Demanded::Means(means) => {
+                vec![
+                    count(means.count()),
+                    Quantity::mean(means),
+                    Quantity::stddev(means),
+                ]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The demand in words or as the transcript would write it.
+pub fn describe(demanded: &Demanded) -> String {
+    match demanded {
+        Demanded::Count(count) => count.to_string(),
+        Demanded::Quantity(quantity) => number_text(quantity),
+        Demanded::Exit { .. } => format!("exit{}", numbers_text(demanded)),
+        Demanded::Means(means) => {
+            let numbers = numbers_text(demanded);
+            let numbers = numbers.trim_start().trim_start_matches(char::is_numeric);
+            format!("means +{}{numbers}", means.count())
+        }
+        Demanded::Error => "error".to_owned(),
+        Demanded::Greeting => Quoted(GREETING).to_string(),
+        Demanded::Exactly(line) => Quoted(line).to_string(),
+        Demanded::Any => "a line".to_owned(),
+        Demanded::Rest => "the end of the stream, after anything".to_owned(),
+        Demanded::Eof => "the end of the stream".to_owned(),
+        Demanded::Nothing(duration) => {
+            format!("nothing for {}", humantime::format_duration(*duration))
+        }
+    }
+}
+
+fn numbers_text(demanded: &Demanded) -> String {
+    let mut text = String::new();
+    for quantity in demanded.quantities() {
+        // Writing to a String cannot fail.
+        let _ = write!(text, " {}", number_text(&quantity));
+    }
+    text
+}
+
+/// The shortest decimal that reads back to the number.
+fn number_text(quantity: &Quantity) -> String {
+    let value = quantity.to_f64();
+    if value.is_nan() {
+        "nan".to_owned()
+    } else if value != 0.0 && !(1e-5..1e16).contains(&value.abs()) {
+        format!("{value:e}")
+    } else {
+        value.to_string()
+    }
+}
+
+/// Judges a line without its LF.
+///
+/// `claims` is the dialect that the server speaks: it binds the wording of error lines.
+///
+/// # Errors
+/// Why the line is not the one that is due.
+pub fn judge_line(line: &[u8], demand: &Demand, claims: Dialect) -> Result<(), String> {
+    match &demand.what {
+        Demanded::Any => Ok(()),
+        Demanded::Exactly(text) => same(line, text),
+        Demanded::Greeting => same(line, GREETING),
+        Demanded::Error => judge_error(line, claims),
+        Demanded::Count(_) => judge_lone_count(line, &demand.what.quantities()),
+        Demanded::Quantity(_) | Demanded::Exit { .. } | Demanded::Means(_) => {
+            judge_numbers(line, demand)
+        }
+        Demanded::Rest | Demanded::Eof | Demanded::Nothing(_) => Err("a line came".to_owned()),
+    }
+}
+
+fn same(line: &[u8], text: &[u8]) -> Result<(), String> {
+    if line == text {
+        Ok(())
+    } else {
+        Err("the line differs".to_owned())
+    }
+}
+
+/// The fields of a line: what stands between spaces and the punctuation that labels numbers.
+fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|octet| b" \t\r=,;:()[]".contains(octet))
+        .filter(|field| !field.is_empty())
+}
+
+/// The numbers among the fields of a line.
+pub fn numbers(line: &[u8]) -> Vec<Printed> {
+    fields(line).filter_map(decimal::parse).collect()
+}
+
+fn judge_error(line: &[u8], claims: Dialect) -> Result<(), String> {
+    if line.starts_with(b"Error: ") {
+        Ok(())
+    } else if claims == Dialect::Classic {
+        Err("in the classic dialect an error line starts with `Error: `".to_owned())
+    } else if line.is_empty() {
+        Err("an empty line tells nobody that there was an error".to_owned())
+    } else if numbers(line).is_empty() {
+        Ok(())
+    } else {
+        Err("the line holds a number, so it is no error line".to_owned())
+    }
+}
+
+/// As many numbers as are due.
+fn due_numbers(line: &[u8], due: usize) -> Result<Vec<Printed>, String> {
+    let printed = numbers(line);
+    match printed.len() {
+        found if found == due => Ok(printed),
+        0 => Err("there is no number in the line".to_owned()),
+        found => Err(format!("the line holds {found} numbers, {due} are due")),
+    }
+}
+
+fn judge_lone_count(line: &[u8], due: &[Quantity]) -> Result<(), String> {
+    let printed = due_numbers(line, due.len())?;
+    printed
+        .iter()
+        .zip(due)
+        .try_for_each(|(printed, due)| judge_count(printed, due))
+}
+
+const NAMES: [&str; 3] = ["the count", "the mean", "the standard deviation"];
+
+fn judge_numbers(line: &[u8], demand: &Demand) -> Result<(), String> {
+    let due = demand.what.quantities();
+    let printed = due_numbers(line, due.len())?;
+    if let ([printed], [due]) = (printed.as_slice(), due.as_slice()) {
+        return judge_quantity(printed, due, demand.precisely);
+    }
+    for (index, (printed, due)) in printed.iter().zip(&due).enumerate() {
+        let judgement = match index {
+            _ if demand.ignored[index] => Ok(()),
+            0 => judge_count(printed, due),
+            _ => judge_quantity(printed, due, demand.precisely),
+        };
+        judgement.map_err(|why| format!("{} is wrong: {why}", NAMES[index]))?;
+    }
+    Ok(())
+}
+
+fn judge_count(printed: &Printed, quantity: &Quantity) -> Result<(), String> {
+    match (printed, quantity) {
+        (Printed::Finite(decimal), Quantity::Defined(Real::Rational(count)))
+            if decimal.value == *count && decimal.decimals == Some(0) =>
+        {
+            Ok(())
+        }
+        _ => Err(format!("{} is due", number_text(quantity))),
+    }
+}
+
+/// Judges one printed number.
+///
+/// # Errors
+/// Why it is not good enough.
+pub fn judge_quantity(
+    printed: &Printed,
+    quantity: &Quantity,
+    precisely: bool,
+) -> Result<(), String> {
+    let due = || format!("{} is due", number_text(quantity));
+    let real = match (quantity, printed) {
+        (Quantity::Undefined, Printed::Nan { negative }) if !(*negative && precisely) => {
+            return Ok(());
+        }
+        (Quantity::Undefined, Printed::Finite(decimal))
+            if !precisely && decimal.value == RBig::ZERO =>
+        {
+            return Ok(());
+        }
+        (Quantity::Undefined, _) => {
+            return Err("the quantity is undefined, `nan` is due".to_owned());
+        }
+        (Quantity::Defined(real), _) => real,
+    };
+    let exact = real.to_f64();
+    match printed {
+        Printed::Nan { .. } => Err(due()),
+        Printed::Infinite { negative } => {
+            if exact.is_infinite() && exact.is_sign_negative() == *negative {
+                Ok(())
+            } else {
+                Err(due())
+            }
+        }
+        Printed::Finite(decimal) if precisely => {
+            if is_precise(decimal, real, exact) {
+                Ok(())
+            } else if is_close(decimal, real) {
+                Err(format!(
+                    "close, but {} is due, or that rounded to the decimals shown, two at least",
+                    number_text(quantity)
+                ))
+            } else {
+                Err(due())
+            }
+        }
+        Printed::Finite(decimal) => {
+            if is_close(decimal, real) {
+                Ok(())
+            } else {
+                Err(due())
+            }
+        }
+    }
+}
+
+/// The tolerance of a MUST: one part in a million, or the rounding of two or more decimals.
+fn is_close(decimal: &Decimal, real: &Real) -> bool {
+    real.is_within_one_in(1_000_000, &decimal.value) || is_rounded(decimal, real)
+}
+
+/// Half a unit of the last decimal shown, if there are at least two.
+fn is_rounded(decimal: &Decimal, real: &Real) -> bool {
+    match decimal.decimals {
+        Some(decimals @ 2..) => real.is_within(&half_unit(decimals), &decimal.value),
+        _ => false,
+    }
+}
+
+/// The number of the server is the exact one as well as its form can tell.
+fn is_precise(decimal: &Decimal, real: &Real, exact: f64) -> bool {
+    let reads_back =
+        decimal.significant <= 17 && Real::Rational(decimal.value.clone()).to_f64() == exact;
+    let nearest = exact
+        .is_finite()
+        .then(|| Real::Rational(crate::exact::rational(exact)));
+    reads_back
+        || is_rounded(decimal, real)
+        || nearest.is_some_and(|nearest| is_rounded(decimal, &nearest))
+}
+
+/// Half a unit of the last of so many decimals.
+pub(crate) fn half_unit(decimals: usize) -> RBig {
+    RBig::from_parts(1.into(), UBig::from(10u8).pow(decimals) * UBig::from(2u8))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exact::rational;
+
+    fn judge(reply: &str, exact: f64, precisely: bool) -> bool {
+        let demanded = Demanded::Quantity(Quantity::Defined(Real::Rational(rational(exact))));
+        let demand = Demand {
+            precisely,
+            ..demanded.into()
+        };
+        judge_line(reply.as_bytes(), &demand, Dialect::Plain).is_ok()
+    }
+
+    #[test]
+    fn a_number_is_judged_by_what_was_printed() {
+        let exact = 1.0606601717798212;
+        for reply in [
+            "1.06",
+            "1.0607",
+            "1.060660",
+            "1.0606601717798212",
+            "1.0606601717798212e0",
+            "mean: 1.06",
+        ] {
+            assert!(judge(reply, exact, false), "{reply}");
+            assert!(judge(reply, exact, true), "{reply} precisely");
+        }
+        for reply in [
+            "1.05", "1.07", "1.1", "1", "1.0608", "nan", "inf", "", "1.06 2",
+        ] {
+            assert!(!judge(reply, exact, false), "{reply}");
+        }
+        assert!(judge("1.0606605", exact, false));
+        assert!(!judge("1.0606605", exact, true));
+    }
+
+    #[test]
+    fn a_whole_number_needs_no_decimals() {
+        assert!(judge("2", 2.0, true) && judge("2.0", 2.0, true) && judge("2.00", 2.0, true));
+        assert!(judge("-0", 0.0, true));
+    }
+
+    #[test]
+    fn a_tie_may_be_rounded_either_way() {
+        assert!(judge("0.12", 0.125, true) && judge("0.13", 0.125, true));
+    }
+
+    #[test]
+    fn beyond_the_range_inf_and_the_number_itself_are_right() {
+        let huge = Quantity::Defined(Real::Rational(rational(f64::MAX) * RBig::from(2)));
+        for (reply, right) in [
+            ("inf", true),
+            ("-inf", false),
+            ("3.5953862697246314e308", true),
+            ("nan", false),
+        ] {
+            let printed = decimal::parse(reply.as_bytes()).expect("a number");
+            assert_eq!(
+                judge_quantity(&printed, &huge, false).is_ok(),
+                right,
+                "{reply}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_undefined_is_nan_or_zero() {
+        for (reply, must, should) in [
+            ("nan", true, true),
+            ("-nan", true, false),
+            ("0.00", true, false),
+            ("1", false, false),
+        ] {
+            let judge = |precisely| {
+                let demand = Demand {
+                    precisely,
+                    ..Demanded::Quantity(Quantity::Undefined).into()
+                };
+                judge_line(reply.as_bytes(), &demand, Dialect::Plain).is_ok()
+            };
+            assert_eq!((judge(false), judge(true)), (must, should), "{reply}");
+        }
+    }
+
+    #[test]
+    fn a_number_of_a_line_may_be_left_open() {
+        let means = Demanded::Means([1.0, 3.0].into_iter().collect());
+        let mut demand = Demand::from(means);
+        let judge =
+            |demand: &Demand, line: &str| judge_line(line.as_bytes(), demand, Dialect::Plain);
+        assert!(judge(&demand, "2 2.00 1.41").is_ok());
+        assert_eq!(
+            judge(&demand, "2 2.00 1.00"),
+            Err("the standard deviation is wrong: 1.4142135623730951 is due".to_owned())
+        );
+        demand.ignored[2] = true;
+        assert!(judge(&demand, "2 2.00 1.00").is_ok());
+        assert!(judge(&demand, "2 2.50 1.41").is_err());
+        assert!(judge(&demand, "2.0 2.00 1.41").is_err());
+    }
+
+    #[test]
+    fn error_lines_hold_no_number_unless_they_say_error() {
+        let judge = |line: &[u8], claims| judge_line(line, &Demanded::Error.into(), claims).is_ok();
+        assert!(judge(b"Error: line 7", Dialect::Classic));
+        assert!(judge(b"what?", Dialect::Plain) && !judge(b"what?", Dialect::Classic));
+        assert!(
+            !judge(b"2.00", Dialect::Plain)
+                && !judge(b"", Dialect::Plain)
+                && !judge(b"nan", Dialect::Plain)
+        );
+    }
+}

@@ -1,0 +1,34 @@
+//! The conformance kit: replays the transcripts of the specification against any server of the protocol, and says which clause it breaks and why.
+//!
+//! | module | job |
+//! |---|---|
+//! | [`transcript`] | the notation: text to steps and back |
+//! | [`spec`], [`finding`], [`lint`] | chapters, clauses, cases; what is wrong with them |
+//! | [`exact`], [`model`] | the reference model: rational arithmetic, and a session that keeps to the specification |
+//! | [`plan`] | a transcript with every expectation worked out by the model |
+//! | [`decimal`], [`judge`], [`means`] | what a server printed, and whether it is right |
+//! | [`client`], [`trace`] | one connection, and what went over it |
+//! | [`target`], [`runner`] | reaching or starting a server, and running cases against it |
+//! | [`report`], `cli` | telling people and programs |
+//!
+//! Invariants: nothing that judges imports the server (the `bundled` feature lets `cli` start it in a process of its own, no more); nothing that
+//! a server sends can make the runner hang, panic or grow without bound; no verdict depends on a clock except that a reply did not come in time.
+
+#[cfg(feature = "cli")]
+pub mod cli;
+pub mod client;
+pub mod decimal;
+pub mod dialect;
+pub mod exact;
+pub mod finding;
+pub mod judge;
+pub mod lint;
+pub mod means;
+pub mod model;
+pub mod plan;
+pub mod report;
+pub mod runner;
+pub mod spec;
+pub mod target;
+pub mod trace;
+pub mod transcript;

@@ -1,0 +1,203 @@
+//! The line of the secondary port, and what it must become when a case adds its means to what was there.
+
+use dashu_ratio::RBig;
+
+use crate::decimal::Printed;
+use crate::exact::{Real, Sample, rational};
+use crate::judge::{self, half_unit};
+use crate::model::Quantity;
+
+/// What the secondary port said before a case.
+#[derive(Clone, Debug, Default)]
+pub struct Base {
+    count: u64,
+    mean: Measured,
+    stddev: Measured,
+}
+
+/// A number that is known as well as it was printed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Measured {
+    value: f64,
+    /// Half the width of what may have been rounded to it.
+    uncertainty: f64,
+}
+
+impl Measured {
+    fn read(printed: &Printed) -> Option<Measured> {
+        match printed {
+            Printed::Finite(decimal) => {
+                let value = decimal.value.to_f64_fast();
+                let uncertainty = match decimal.decimals {
+                    Some(decimals @ 1..=12) => half_unit(decimals).to_f64_fast(),
+                    _ => value.abs() * 1e-12,
+                };
+                Some(Measured { value, uncertainty })
+            }
+            Printed::Nan { .. } => Some(Measured::default()),
+            Printed::Infinite { .. } => None,
+        }
+    }
+
+    /// The number itself and the two ends of what it may have been.
+    fn candidates(self) -> [f64; 3] {
+        [
+            self.value,
+            self.value - self.uncertainty,
+            (self.value + self.uncertainty),
+        ]
+    }
+}
+
+impl Base {
+    /// Reads the line; `None` if it is not one of three numbers, the first a count.
+    pub fn read(line: &[u8]) -> Option<Base> {
+        let numbers = judge::numbers(line);
+        let [Printed::Finite(count), mean, stddev] = numbers.as_slice() else {
+            return None;
+        };
+        Some(Base {
+            count: u64::try_from(count.value.to_int().value()).ok()?,
+            mean: Measured::read(mean)?,
+            stddev: Measured::read(stddev)?,
+        })
+    }
+
+    /// Whether there was no mean.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Judges a later line, after these means were added.
+    ///
+    /// # Errors
+    /// Why it cannot be right.
+    pub fn judge(&self, line: &[u8], added: &Sample, ignored: [bool; 3]) -> Result<(), String> {
+        let numbers = judge::numbers(line);
+        let [count, mean, stddev] = numbers.as_slice() else {
+            return Err(format!(
+                "the line holds {} numbers, three are due",
+                numbers.len()
+            ));
+        };
+        let due = self.count + added.count();
+        match count {
+            Printed::Finite(decimal) if decimal.value == RBig::from(due) => {}
+            _ if ignored[0] => {}
+            _ => {
+                return Err(format!(
+                    "the count is wrong: {due} is due, {} more than before the case",
+                    added.count()
+                ));
+            }
+        }
+        let (due_mean, due_stddev) = self.after(added);
+        if !ignored[1] {
+            judge_near(mean, due_mean, due >= 1)
+                .map_err(|why| format!("the mean is wrong: {why}"))?;
+        }
+        if !ignored[2] {
+            judge_near(stddev, due_stddev, due >= 2)
+                .map_err(|why| format!("the standard deviation is wrong: {why}"))?;
+        }
+        Ok(())
+    }
+
+    /// Mean and deviation of the old means and the added ones, as well as the old line tells.
+    fn after(&self, added: &Sample) -> (Measured, Measured) {
+        let (n, k) = (self.count as f64, added.count() as f64);
+        let added_mean = added.mean().map_or(0.0, |mean| mean.to_f64_fast());
+        let added_squares = added
+            .variance()
+            .map_or(0.0, |variance| variance.to_f64_fast())
+            * (k - 1.0).max(0.0);
+        let mut means = Vec::new();
+        let mut stddevs = Vec::new();
+        for mean in self.mean.candidates() {
+            means.push((n * mean + k * added_mean) / (n + k));
+            for stddev in self.stddev.candidates() {
+                let squares = stddev * stddev * (n - 1.0).max(0.0);
+                let between = (mean - added_mean).powi(2) * n * k / (n + k);
+                stddevs.push(((squares + added_squares + between) / (n + k - 1.0)).sqrt());
+            }
+        }
+        (spread(&means), spread(&stddevs))
+    }
+}
+
+/// The first candidate, and how far the others lie from it.
+fn spread(candidates: &[f64]) -> Measured {
+    let value = candidates[0];
+    let distance = candidates.iter().map(|other| (other - value).abs());
+    Measured {
+        value,
+        uncertainty: distance.fold(0.0, f64::max),
+    }
+}
+
+fn judge_near(printed: &Printed, due: Measured, defined: bool) -> Result<(), String> {
+    if !defined {
+        return judge::judge_quantity(printed, &Quantity::Undefined, false);
+    }
+    if !due.value.is_finite() || !due.uncertainty.is_finite() {
+        return Ok(());
+    }
+    let real = Real::Rational(rational(due.value));
+    if let Printed::Finite(decimal) = printed
+        && let decimals = decimal.decimals.filter(|&shown| shown >= 2)
+        && real.is_within(
+            &(rational(due.uncertainty) + half_unit(decimals.unwrap_or(12))),
+            &decimal.value,
+        )
+    {
+        return Ok(());
+    }
+    judge::judge_quantity(printed, &Quantity::Defined(real), false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base(line: &str) -> Base {
+        Base::read(line.as_bytes()).expect("a line of the secondary port")
+    }
+
+    #[test]
+    fn what_was_there_is_taken_into_account() {
+        // 1 and 3 were there (mean 2, deviation 1.41); 5 is added: mean 3, deviation 2.
+        let before = base("means_count 2 mean_of_means 2.00 stddev_of_means 1.41");
+        let judge = |line: &str, ignored| {
+            before.judge(line.as_bytes(), &[5.0].into_iter().collect(), ignored)
+        };
+        assert_eq!(
+            judge(
+                "means_count 3 mean_of_means 3.00 stddev_of_means 2.00",
+                [false; 3]
+            ),
+            Ok(())
+        );
+        for wrong in [
+            "2 3.00 2.00",
+            "3 2.00 2.00",
+            "3 3 1.63",
+            "3 3.00",
+            "3 nan 2.00",
+            "3 3 2.2",
+        ] {
+            assert!(judge(wrong, [false; 3]).is_err(), "{wrong}");
+        }
+        assert_eq!(judge("3 3.00 1.63", [false, false, true]), Ok(()));
+    }
+
+    #[test]
+    fn nothing_and_nothing_is_undefined() {
+        let judge = |line: &str, added: &[f64]| {
+            let added = added.iter().copied().collect();
+            base("0 nan nan").judge(line.as_bytes(), &added, [false; 3])
+        };
+        assert_eq!(judge("0 nan nan", &[]), Ok(()));
+        assert_eq!(judge("1 2 nan", &[2.0]), Ok(()));
+        assert!(judge("1 2 1", &[2.0]).is_err());
+    }
+}

@@ -1,0 +1,248 @@
+//! The reference model of one session: octets in, replies out, by `spec/` alone and in exact arithmetic.
+//!
+//! It is written to be obviously right, not fast, and shares no code with the server.
+
+use std::str;
+
+use crate::exact::{Real, Sample, rational};
+
+/// What a session answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// To `count`.
+    Count(u64),
+    /// To `sum`, `mean` or `stddev`.
+    Quantity(Quantity),
+    /// To `exit`.
+    Exit {
+        /// How many values there were.
+        count: u64,
+        /// Their mean.
+        mean: Quantity,
+        /// Their sample standard deviation.
+        stddev: Quantity,
+    },
+    /// To a bad line.
+    Error,
+}
+
+/// The exact result of a computation, or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Quantity {
+    /// A real number.
+    Defined(Real),
+    /// The mean of nothing, or the deviation of fewer than two values.
+    Undefined,
+}
+
+impl Quantity {
+    /// The correctly rounded binary64; NaN where undefined.
+    pub fn to_f64(&self) -> f64 {
+        match self {
+            Quantity::Defined(real) => real.to_f64(),
+            Quantity::Undefined => f64::NAN,
+        }
+    }
+
+    /// The mean of a sample.
+    pub fn mean(sample: &Sample) -> Quantity {
+        sample.mean().map_or(Quantity::Undefined, |mean| {
+            Quantity::Defined(Real::Rational(mean))
+        })
+    }
+
+    /// The sample standard deviation of a sample.
+    pub fn stddev(sample: &Sample) -> Quantity {
+        sample
+            .stddev()
+            .map_or(Quantity::Undefined, Quantity::Defined)
+    }
+}
+
+/// A line as the protocol understands it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Request {
+    /// A value.
+    Value(f64),
+    /// `count`.
+    Count,
+    /// `sum`.
+    Sum,
+    /// `mean`.
+    Mean,
+    /// `stddev`.
+    Stddev,
+    /// `exit`.
+    Exit,
+    /// Anything else.
+    Bad,
+}
+
+/// Reads a line without its LF.
+pub fn request(line: &[u8]) -> Request {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let Ok(line) = str::from_utf8(line) else {
+        return Request::Bad;
+    };
+    match line.trim_matches(' ') {
+        "count" => Request::Count,
+        "sum" => Request::Sum,
+        "mean" => Request::Mean,
+        "stddev" => Request::Stddev,
+        "exit" => Request::Exit,
+        word if is_number(word) => match word.parse::<f64>() {
+            Ok(value) if value.is_finite() => Request::Value(value),
+            _ => Request::Bad,
+        },
+        _ => Request::Bad,
+    }
+}
+
+/// `[+-]? (digits [. digits*] | . digits+) ([eE] [+-]? digits+)?`
+fn is_number(word: &str) -> bool {
+    let unsigned = word.strip_prefix(['+', '-']).unwrap_or(word);
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (unsigned, None),
+    };
+    let digits = |text: &str| text.bytes().all(|octet| octet.is_ascii_digit());
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let mantissa_is_right =
+        digits(whole) && digits(fraction) && !(whole.is_empty() && fraction.is_empty());
+    let exponent_is_right = exponent.is_none_or(|exponent| {
+        let power = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+        !power.is_empty() && digits(power)
+    });
+    mantissa_is_right && exponent_is_right
+}
+
+/// Octets, LF included, that every server accepts in one line.
+const AGREED_LINE: usize = 80;
+
+/// What a session answers to some octets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The replies, in order.
+    pub replies: Vec<Reply>,
+    /// Whether there was a line that is right in itself but longer than every server accepts. It was taken for too long, other servers may
+    /// accept it.
+    pub depends_on_limit: bool,
+}
+
+/// A session with a server that keeps to the specification.
+#[derive(Clone, Debug, Default)]
+pub struct Session {
+    sample: Sample,
+    partial: Vec<u8>,
+    ended: bool,
+    /// Whether the agreed length is also the limit, as in the classic dialect.
+    limited: bool,
+}
+
+impl Session {
+    /// A session in which no line may be longer than every server accepts.
+    pub fn limited() -> Session {
+        Session {
+            limited: true,
+            ..Session::default()
+        }
+    }
+
+    /// Takes octets as they arrive and answers the lines that they complete.
+    pub fn receive(&mut self, octets: &[u8]) -> Answer {
+        let mut answer = Answer::default();
+        for piece in octets.split_inclusive(|&octet| octet == b'\n') {
+            if self.ended {
+                break;
+            }
+            self.partial.extend_from_slice(piece);
+            if let Some(line) = self.partial.strip_suffix(b"\n") {
+                let too_long = self.partial.len() > AGREED_LINE;
+                let request = request(line);
+                self.partial.clear();
+                if too_long && request != Request::Bad {
+                    answer.depends_on_limit |= !self.limited;
+                    answer.replies.push(Reply::Error);
+                } else {
+                    answer.replies.extend(self.answer(request));
+                }
+            }
+        }
+        answer
+    }
+
+    fn answer(&mut self, request: Request) -> Option<Reply> {
+        let sample = &mut self.sample;
+        match request {
+            Request::Value(value) => {
+                sample.add(&rational(value));
+                None
+            }
+            Request::Count => Some(Reply::Count(sample.count())),
+            Request::Sum => Some(Reply::Quantity(Quantity::Defined(sample.sum()))),
+            Request::Mean => Some(Reply::Quantity(Quantity::mean(sample))),
+            Request::Stddev => Some(Reply::Quantity(Quantity::stddev(sample))),
+            Request::Exit => {
+                self.ended = true;
+                Some(Reply::Exit {
+                    count: sample.count(),
+                    mean: Quantity::mean(sample),
+                    stddev: Quantity::stddev(sample),
+                })
+            }
+            Request::Bad => Some(Reply::Error),
+        }
+    }
+
+    /// Whether `exit` was answered.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_told_from_bad_lines() {
+        for good in [
+            "1", "+1", "-1.", ".5", "1e5", "1.5E-3", " 7 ", "7\r", "0", "-0",
+        ] {
+            assert!(
+                matches!(request(good.as_bytes()), Request::Value(_)),
+                "{good}"
+            );
+        }
+        for bad in [
+            "", " ", ".", "1 2", "1.5abc", "nan", "inf", "0x10", "1e", "1e999", "\t1", "1,5",
+            "--1", "7\r\r",
+        ] {
+            assert_eq!(request(bad.as_bytes()), Request::Bad, "{bad}");
+        }
+    }
+
+    #[test]
+    fn replies_follow_the_lines_whatever_the_pieces() {
+        let mut session = Session::default();
+        assert_eq!(session.receive(b"1\n2\nco").replies, []);
+        assert_eq!(
+            session.receive(b"unt\nx\n").replies,
+            [Reply::Count(2), Reply::Error]
+        );
+        assert_eq!(session.receive(b"exit\ncount\n").replies.len(), 1);
+        assert!(session.has_ended());
+    }
+
+    #[test]
+    fn a_long_right_line_has_no_agreed_meaning() {
+        let line = [b"0".repeat(80), b"\n".to_vec()].concat();
+        assert!(Session::default().receive(&line).depends_on_limit);
+        let limited = Session::limited().receive(&line);
+        assert_eq!(
+            (limited.replies, limited.depends_on_limit),
+            (vec![Reply::Error], false)
+        );
+        assert_eq!(Session::default().receive(&line[1..]), Answer::default());
+    }
+}

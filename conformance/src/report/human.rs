@@ -1,0 +1,209 @@
+//! The report for people. Styled; write it through `anstream`.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+
+use super::Report;
+use crate::runner::{CaseResult, Failure, Outcome};
+use crate::spec::{Level, Spec};
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const NOTE: Style = AnsiColor::Yellow.on_default();
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+
+/// Lines of the wire trace that are shown of one case; the end of a conversation is where it went wrong.
+const TRACE_LINES: usize = 24;
+
+/// Writes the whole report: failures in full, then a summary by chapter, then the verdict.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write(report: &Report<'_>, spec: &Spec, out: &mut impl Write) -> io::Result<()> {
+    for result in report
+        .results
+        .iter()
+        .filter(|result| result.outcome.is_failure())
+    {
+        write_failure(result, &report.reach, out)?;
+    }
+    write_summary(report, spec, out)?;
+    write_verdict(report, out)
+}
+
+/// Writes all about one failed case; `reach` are the arguments that reach its server again.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write_failure(result: &CaseResult<'_>, reach: &str, out: &mut impl Write) -> io::Result<()> {
+    let case = result.case;
+    let level = case.clause.level;
+    let style = if level == Level::Must { BAD } else { NOTE };
+    let outcome = result.outcome.name().to_uppercase();
+    writeln!(
+        out,
+        "{style}{outcome}{style:#} {BOLD}{}{BOLD:#}",
+        case.case.id
+    )?;
+    writeln!(out, "  {}", case.case.transcript.title)?;
+    writeln!(out)?;
+    writeln!(
+        out,
+        "  clause {BOLD}{}{BOLD:#} {level}: {}",
+        case.clause.slug, case.clause.title
+    )?;
+    for line in case.clause.demand.lines() {
+        writeln!(out, "  {DIM}|{DIM:#} {line}")?;
+    }
+    writeln!(out)?;
+    if let Some(failure) = &result.failure {
+        write_transcript(result, failure, out)?;
+        writeln!(out)?;
+        writeln!(out, "  expected  {}", failure.expected)?;
+        writeln!(out, "  received  {style}{}{style:#}", failure.received)?;
+        if !failure.why.is_empty() {
+            writeln!(out, "            {}", failure.why)?;
+        }
+    }
+    write_trace(result, out)?;
+    if !result.output.trim().is_empty() {
+        writeln!(out)?;
+        writeln!(out, "  the server wrote")?;
+        for line in result.output.lines() {
+            writeln!(out, "    {DIM}{line}{DIM:#}")?;
+        }
+    }
+    writeln!(out)?;
+    writeln!(
+        out,
+        "  again: {BOLD}meta-stats-conformance run {} --select {}{BOLD:#}",
+        reach, case.case.id
+    )?;
+    writeln!(out)
+}
+
+/// The transcript with the line numbers of its chapter and a mark at the step that failed.
+fn write_transcript(
+    result: &CaseResult<'_>,
+    failure: &Failure,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let case = result.case;
+    writeln!(out, "  {DIM}{}{DIM:#}", case.chapter.path)?;
+    let failing = (!failure.step.is_empty()).then(|| case.line_of(failure.step.start));
+    let first = case.line_of(0);
+    for (number, line) in (first..).zip(case.case.text.lines()) {
+        if failing == Some(number) {
+            writeln!(out, "  {BAD}>{BAD:#} {number:>4} {BAD}{line}{BAD:#}")?;
+        } else {
+            writeln!(out, "    {DIM}{number:>4}{DIM:#} {line}")?;
+        }
+    }
+    Ok(())
+}
+
+fn write_trace(result: &CaseResult<'_>, out: &mut impl Write) -> io::Result<()> {
+    if result.trace.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    writeln!(out, "  on the wire")?;
+    let left_out = result.trace.len().saturating_sub(TRACE_LINES);
+    if left_out > 0 {
+        writeln!(out, "    {DIM}{left_out} events before{DIM:#}")?;
+    }
+    for event in &result.trace[left_out..] {
+        writeln!(out, "    {event}")?;
+    }
+    Ok(())
+}
+
+fn write_summary(report: &Report<'_>, spec: &Spec, out: &mut impl Write) -> io::Result<()> {
+    let width = spec
+        .chapters
+        .iter()
+        .map(|chapter| chapter.title.len())
+        .max()
+        .unwrap_or_default();
+    for chapter in &spec.chapters {
+        let results: Vec<_> = report
+            .results
+            .iter()
+            .filter(|result| std::ptr::eq(result.case.chapter, chapter))
+            .collect();
+        if results.is_empty() {
+            continue;
+        }
+        let count = |outcome: Outcome| {
+            results
+                .iter()
+                .filter(|result| result.outcome == outcome)
+                .count()
+        };
+        let ran = results.len() - count(Outcome::Skip);
+        let passed = count(Outcome::Pass);
+        let style = if passed == ran { GOOD } else { BAD };
+        write!(
+            out,
+            "{:width$}  {style}{passed:>3} of {ran:>3} passed{style:#}",
+            chapter.title
+        )?;
+        if count(Outcome::Skip) > 0 {
+            write!(
+                out,
+                "  {DIM}{} for the other dialect{DIM:#}",
+                count(Outcome::Skip)
+            )?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn write_verdict(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
+    let failed = |level| report.failures(level).count();
+    let ran = report.results.len() - report.count(Outcome::Skip);
+    writeln!(out)?;
+    write!(
+        out,
+        "{ran} cases, {} dialect, {:.1} s: ",
+        report.dialect,
+        report.duration.as_secs_f64()
+    )?;
+    match (failed(Level::Must), failed(Level::Should)) {
+        (0, 0) => write!(out, "{GOOD}conformant{GOOD:#}")?,
+        (0, should) => write!(
+            out,
+            "{GOOD}conformant{GOOD:#}, but {NOTE}{should} SHOULD cases fail{NOTE:#}"
+        )?,
+        (must, 0) => write!(out, "{BAD}not conformant{BAD:#}, {must} MUST cases fail")?,
+        (must, should) => write!(
+            out,
+            "{BAD}not conformant{BAD:#}, {must} MUST and {should} SHOULD cases fail"
+        )?,
+    }
+    if failed(Level::May) > 0 {
+        write!(
+            out,
+            " ({} MAY cases seen otherwise, which is right too)",
+            failed(Level::May)
+        )?;
+    }
+    writeln!(out)?;
+    let mut clauses: Vec<(&str, Level)> = report
+        .results
+        .iter()
+        .filter(|result| result.outcome.is_failure() && result.case.clause.level != Level::May)
+        .map(|result| (result.case.clause.slug.as_str(), result.case.clause.level))
+        .collect();
+    clauses.dedup();
+    if !clauses.is_empty() {
+        writeln!(out, "clauses that fail:")?;
+    }
+    for (slug, level) in clauses {
+        writeln!(out, "  {level:6} {slug}")?;
+    }
+    Ok(())
+}

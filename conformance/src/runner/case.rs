@@ -1,0 +1,342 @@
+//! Carrying out the plan of one case.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::Duration;
+
+use super::{Failure, Outcome, Settings};
+use crate::client::{Connection, End, Next};
+use crate::dialect::GREETING;
+use crate::judge::{self, Demand, Demanded};
+use crate::means::Base;
+use crate::plan::{Operation, Plan, PlannedStep};
+use crate::target::Addresses;
+use crate::trace::{Shown, Trace};
+use crate::transcript::Port;
+
+/// After the last step, a server has this long to close a connection whose other direction we ended; one that does not close is not at fault here.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// Runs a plan.
+///
+/// # Errors
+/// The first failure.
+pub(super) fn execute(
+    plan: &Plan,
+    addresses: Addresses,
+    settings: &Settings,
+    base: Base,
+    trace: &Trace,
+) -> Result<(), Failure> {
+    let mut actor = Actor {
+        context: &Context {
+            addresses,
+            settings,
+            base,
+            trace,
+        },
+        connections: BTreeMap::new(),
+    };
+    actor.run(&plan.steps)?;
+    actor.finish(plan)
+}
+
+struct Context<'a> {
+    addresses: Addresses,
+    settings: &'a Settings,
+    base: Base,
+    trace: &'a Trace,
+}
+
+/// Does the steps of some connections.
+struct Actor<'a> {
+    context: &'a Context<'a>,
+    connections: BTreeMap<usize, Client>,
+}
+
+struct Client {
+    connection: Connection,
+    /// A line that may come first and is not worth mentioning.
+    greeting: Option<Vec<u8>>,
+}
+
+impl Client {
+    fn next_line(&mut self, timeout: Duration) -> Next {
+        let next = self.connection.next_line(timeout);
+        match (&next, self.greeting.take()) {
+            (Next::Line(line), Some(greeting)) if *line == greeting => {
+                self.connection.next_line(timeout)
+            }
+            _ => next,
+        }
+    }
+}
+
+fn failure(
+    outcome: Outcome,
+    step: &PlannedStep,
+    expected: String,
+    received: String,
+    why: &str,
+) -> Failure {
+    Failure {
+        outcome,
+        step: step.span.clone(),
+        expected,
+        received,
+        why: why.to_owned(),
+    }
+}
+
+impl Actor<'_> {
+    fn run(&mut self, steps: &[PlannedStep]) -> Result<(), Failure> {
+        steps.iter().try_for_each(|step| self.step(step))
+    }
+
+    fn step(&mut self, step: &PlannedStep) -> Result<(), Failure> {
+        match &step.operation {
+            Operation::Open { port, name } => return self.open(step, *port, name),
+            Operation::Pause(duration) => {
+                // The transcript asks for time to pass, as a hint to TCP; nothing could be awaited.
+                thread::sleep(*duration);
+                return Ok(());
+            }
+            Operation::Together(lanes) => return self.together(lanes),
+            _ => {}
+        }
+        let Some(client) = self.connections.get_mut(&step.connection) else {
+            // It ended in another branch than the one that the plan assumed.
+            return Ok(());
+        };
+        match &step.operation {
+            Operation::Send(octets) => client.connection.send(octets),
+            Operation::HalfClose => client.connection.half_close(),
+            Operation::Expect(demand) => self.expect(step, demand)?,
+            Operation::Either(branches) => self.either(step, branches)?,
+            Operation::Close => {
+                if let Some(client) = self.connections.remove(&step.connection) {
+                    client.connection.close();
+                }
+            }
+            Operation::Reset => {
+                if let Some(client) = self.connections.remove(&step.connection) {
+                    client.connection.reset();
+                }
+            }
+            Operation::Open { .. } | Operation::Pause(_) | Operation::Together(_) => {}
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, step: &PlannedStep, port: Port, name: &str) -> Result<(), Failure> {
+        let settings = self.context.settings;
+        let (address, greeting) = match port {
+            Port::Primary => (
+                self.context.addresses.primary,
+                settings.manners.greeting.clone(),
+            ),
+            Port::Secondary => (self.context.addresses.secondary, None),
+        };
+        let connection = Connection::open(name, address, settings.timeout, self.context.trace)
+            .map_err(|error| {
+                failure(
+                    Outcome::Error,
+                    step,
+                    format!("a connection to {address}"),
+                    error.to_string(),
+                    "",
+                )
+            })?;
+        self.connections.insert(
+            step.connection,
+            Client {
+                connection,
+                greeting,
+            },
+        );
+        Ok(())
+    }
+
+    /// Runs each lane in a thread of its own, with the connections that it uses.
+    fn together(&mut self, lanes: &[Vec<PlannedStep>]) -> Result<(), Failure> {
+        let mut actors: Vec<Actor<'_>> = Vec::new();
+        for lane in lanes {
+            let mut connections = BTreeMap::new();
+            for step in lane {
+                connections.extend(self.connections.remove_entry(&step.connection));
+            }
+            actors.push(Actor {
+                context: self.context,
+                connections,
+            });
+        }
+        let results = thread::scope(|scope| {
+            let threads: Vec<_> = actors
+                .iter_mut()
+                .zip(lanes)
+                .map(|(actor, lane)| scope.spawn(move || actor.run(lane)))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| {
+                    thread
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                })
+                .collect::<Vec<_>>()
+        });
+        for actor in actors {
+            self.connections.extend(actor.connections);
+        }
+        results.into_iter().collect()
+    }
+
+    fn expect(&mut self, step: &PlannedStep, demand: &Demand) -> Result<(), Failure> {
+        let timeout = self.context.settings.timeout;
+        let Some(client) = self.connections.get_mut(&step.connection) else {
+            return Ok(());
+        };
+        match &demand.what {
+            Demanded::Greeting => {
+                client.greeting = None;
+                let next = client.connection.next_line(timeout);
+                self.judge(step, demand, next)
+            }
+            Demanded::Nothing(duration) => {
+                let duration = *duration;
+                let next = client.next_line(duration);
+                match next {
+                    Next::Silence(rest) if rest.is_empty() => Ok(()),
+                    next => self.judge(step, demand, next),
+                }
+            }
+            Demanded::Rest => {
+                let end = client.connection.skip_to_end(timeout);
+                let next = end.map_or(Next::Silence(Vec::new()), |end| Next::End(end, Vec::new()));
+                self.judge(step, demand, next)
+            }
+            _ => {
+                let next = client.next_line(timeout);
+                self.judge(step, demand, next)
+            }
+        }
+    }
+
+    fn judge(&mut self, step: &PlannedStep, demand: &Demand, next: Next) -> Result<(), Failure> {
+        let ends = matches!(demand.what, Demanded::Eof | Demanded::Rest);
+        let (outcome, received, why) = match next {
+            Next::Line(line) => match self.judge_line(&line, demand) {
+                Ok(()) => return Ok(()),
+                Err(why) => (Outcome::Fail, Shown(&line).to_string(), why),
+            },
+            Next::End(End::Eof, rest) if ends && rest.is_empty() => {
+                self.connections.remove(&step.connection);
+                return Ok(());
+            }
+            Next::End(end, rest) => {
+                let before = match rest.as_slice() {
+                    [] => String::new(),
+                    rest => format!("{} without a newline, then ", Shown(rest)),
+                };
+                let outcome = if end == End::Reset {
+                    Outcome::Reset
+                } else {
+                    Outcome::Fail
+                };
+                let how = match end {
+                    End::Eof => "the server closed the connection".to_owned(),
+                    End::Reset => "the server reset the connection".to_owned(),
+                    End::Failed(why) => why,
+                };
+                (outcome, format!("{before}{how}"), String::new())
+            }
+            Next::Silence(rest) => {
+                let waited = humantime::format_duration(self.context.settings.timeout);
+                let received = match rest.as_slice() {
+                    [] => format!("nothing for {waited}"),
+                    rest => format!("{} without a newline, then nothing", Shown(rest)),
+                };
+                (Outcome::Timeout, received, String::new())
+            }
+        };
+        Err(failure(
+            outcome,
+            step,
+            judge::describe(&demand.what),
+            received,
+            &why,
+        ))
+    }
+
+    fn judge_line(&self, line: &[u8], demand: &Demand) -> Result<(), String> {
+        match &demand.what {
+            Demanded::Means(added) if !self.context.base.is_empty() => {
+                self.context.base.judge(line, added, demand.ignored)
+            }
+            _ => judge::judge_line(line, demand, self.context.settings.manners.dialect),
+        }
+    }
+
+    /// Reads a line and follows the first branch whose first demand accepts it.
+    fn either(&mut self, step: &PlannedStep, branches: &[Vec<PlannedStep>]) -> Result<(), Failure> {
+        let Some(client) = self.connections.get_mut(&step.connection) else {
+            return Ok(());
+        };
+        let next = client.next_line(self.context.settings.timeout);
+        let mut first_failure = None;
+        for branch in branches {
+            let Some((first, rest)) = branch.split_first() else {
+                continue;
+            };
+            let Operation::Expect(demand) = &first.operation else {
+                continue;
+            };
+            match self.judge(first, demand, next.clone()) {
+                Ok(()) => return self.run(rest),
+                Err(failure) => {
+                    first_failure.get_or_insert(failure);
+                }
+            }
+        }
+        first_failure.map_or(Ok(()), |failure| {
+            Err(Failure {
+                why: "no branch begins with this".to_owned(),
+                ..failure
+            })
+        })
+    }
+
+    /// Nothing may be left unread. Ending our direction makes a right server close at once, so that no clock is needed to know that it has said everything.
+    fn finish(&mut self, plan: &Plan) -> Result<(), Failure> {
+        for client in self.connections.values_mut() {
+            client.connection.half_close();
+        }
+        for (id, client) in &mut self.connections {
+            loop {
+                match client.next_line(SETTLE) {
+                    Next::Line(line) if line == GREETING && client.greeting.is_some() => {}
+                    Next::Line(line) => {
+                        let last = last_step(&plan.steps, *id).unwrap_or(&plan.steps[0]);
+                        return Err(failure(
+                            Outcome::Fail,
+                            last,
+                            "nothing more".to_owned(),
+                            Shown(&line).to_string(),
+                            "the server sent a line that nothing asked for",
+                        ));
+                    }
+                    _ => break,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The last step about a connection.
+fn last_step(steps: &[PlannedStep], connection: usize) -> Option<&PlannedStep> {
+    steps.iter().rev().find_map(|step| match &step.operation {
+        Operation::Together(lanes) => lanes.iter().find_map(|lane| last_step(lane, connection)),
+        _ => (step.connection == connection).then_some(step),
+    })
+}

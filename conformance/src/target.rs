@@ -1,0 +1,277 @@
+//! The server under test: at an address, or started by us.
+
+use std::ffi::OsString;
+use std::fmt::{self, Display, Formatter};
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Where a server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// Its primary port.
+    pub primary: SocketAddr,
+    /// Its secondary port.
+    pub secondary: SocketAddr,
+}
+
+/// What to test.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// A server that runs already, and that others may use too.
+    Running(Addresses),
+    /// A server that we start, as often as we like.
+    Launched(Launcher),
+}
+
+impl Display for Target {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Running(addresses) => write!(f, "{}", addresses.primary),
+            Target::Launched(Launcher::Template(command)) => write!(f, "{command}"),
+            Target::Launched(Launcher::Announcing { name, .. }) => write!(f, "{name}"),
+        }
+    }
+}
+
+/// How to start a server.
+#[derive(Clone, Debug)]
+pub enum Launcher {
+    /// A shell command in which `{port}` and `{meta_port}` stand for the ports.
+    Template(String),
+    /// A program that takes free ports itself and says on standard error `listening primary=ADDRESS secondary=ADDRESS`, as the bundled server does.
+    Announcing {
+        /// What reports call it.
+        name: String,
+        /// The program.
+        program: PathBuf,
+        /// Its arguments.
+        arguments: Vec<OsString>,
+    },
+}
+
+/// A server cannot be reached, or cannot be started.
+#[derive(Debug)]
+pub struct Unreachable(pub String);
+
+impl Display for Unreachable {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreachable {}
+
+/// A server that we started. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    /// Where it listens.
+    pub addresses: Addresses,
+    child: Child,
+    output: Arc<Mutex<Vec<u8>>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+/// What is kept of a server's output.
+const MOST_OUTPUT: usize = 64 << 10;
+
+/// A server that takes longer to start is taken for broken.
+const START_TIME: Duration = Duration::from_secs(10);
+
+impl Launcher {
+    /// Starts a server and waits until both its ports accept.
+    ///
+    /// # Errors
+    /// If it does not start, ends, or does not listen in time.
+    pub fn launch(&self) -> Result<Server, Unreachable> {
+        match self {
+            Launcher::Template(template) => launch_template(template),
+            Launcher::Announcing {
+                program, arguments, ..
+            } => {
+                let mut command = Command::new(program);
+                command.args(arguments);
+                launch_announcing(command)
+            }
+        }
+    }
+}
+
+fn launch_template(template: &str) -> Result<Server, Unreachable> {
+    let addresses =
+        free_ports().map_err(|error| Unreachable(format!("there are no free ports: {error}")))?;
+    let line = template
+        .replace("{port}", &addresses.primary.port().to_string())
+        .replace("{meta_port}", &addresses.secondary.port().to_string());
+    // `exec`, so that the process we watch is the server and not the shell.
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("exec {line}"));
+    command.stdout(Stdio::piped());
+    let mut server = spawn(command, addresses)?;
+    for stream in [
+        server.child.stdout.take().map(boxed),
+        server.child.stderr.take().map(boxed),
+    ] {
+        server
+            .readers
+            .extend(stream.map(|stream| keep_output(stream, server.output.clone())));
+    }
+    let deadline = Instant::now() + START_TIME;
+    for address in [addresses.primary, addresses.secondary] {
+        while TcpStream::connect_timeout(&address, START_TIME).is_err() {
+            if let Some(status) = server.exit_status() {
+                return Err(server.failed(&format!("`{line}` ended before it listened ({status})")));
+            }
+            if Instant::now() > deadline {
+                return Err(server.failed(&format!(
+                    "`{line}` does not listen on {address} after {START_TIME:?}"
+                )));
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+    Ok(server)
+}
+
+fn boxed(stream: impl Read + Send + 'static) -> Box<dyn Read + Send> {
+    Box::new(stream)
+}
+
+fn launch_announcing(mut command: Command) -> Result<Server, Unreachable> {
+    command.stdout(Stdio::null());
+    let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let mut server = spawn(
+        command,
+        Addresses {
+            primary: nowhere,
+            secondary: nowhere,
+        },
+    )?;
+    let Some(stderr) = server.child.stderr.take() else {
+        return Err(server.failed("the server has no standard error"));
+    };
+    let mut stderr = BufReader::new(stderr);
+    let mut said = String::new();
+    loop {
+        let before = said.len();
+        match stderr.read_line(&mut said) {
+            Ok(1..) => {}
+            _ => {
+                return Err(Unreachable(format!(
+                    "the server ended before it listened; it said: {said}"
+                )));
+            }
+        }
+        if let Some(addresses) = announced(&said[before..]) {
+            server.addresses = addresses;
+            server
+                .readers
+                .push(keep_output(Box::new(stderr), server.output.clone()));
+            return Ok(server);
+        }
+    }
+}
+
+/// Reads `listening primary=ADDRESS secondary=ADDRESS`, wherever in the line it stands.
+fn announced(line: &str) -> Option<Addresses> {
+    let field = |label: &str| {
+        line.split_whitespace()
+            .find_map(|word| word.strip_prefix(label))
+            .and_then(|address| address.parse().ok())
+    };
+    Some(Addresses {
+        primary: field("primary=")?,
+        secondary: field("secondary=")?,
+    })
+}
+
+fn spawn(mut command: Command, addresses: Addresses) -> Result<Server, Unreachable> {
+    command.stdin(Stdio::null()).stderr(Stdio::piped());
+    // A group of its own, so that children which outlive the server are killed with it.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let child = command.spawn().map_err(|error| {
+        Unreachable(format!(
+            "{} cannot be started: {error}",
+            command.get_program().display()
+        ))
+    })?;
+    Ok(Server {
+        addresses,
+        child,
+        output: Arc::default(),
+        readers: Vec::new(),
+    })
+}
+
+/// Two ports that are free now. Nothing reserves them, but the system hands out others first.
+fn free_ports() -> std::io::Result<Addresses> {
+    let listeners = [
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
+    ];
+    Ok(Addresses {
+        primary: listeners[0].local_addr()?,
+        secondary: listeners[1].local_addr()?,
+    })
+}
+
+fn keep_output(mut stream: Box<dyn Read + Send>, output: Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let mut block = [0; 4096];
+        while let Ok(length @ 1..) = stream.read(&mut block) {
+            let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+            let room = MOST_OUTPUT.saturating_sub(output.len());
+            output.extend_from_slice(&block[..length.min(room)]);
+        }
+    })
+}
+
+impl Server {
+    /// How the server ended, if it did.
+    pub fn exit_status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// What the server has written so far to standard output and standard error.
+    pub fn output(&self) -> String {
+        String::from_utf8_lossy(&self.output.lock().unwrap_or_else(PoisonError::into_inner))
+            .into_owned()
+    }
+
+    fn failed(mut self, what: &str) -> Unreachable {
+        self.kill();
+        let said = self.output();
+        Unreachable(match said.trim() {
+            "" => what.to_owned(),
+            said => format!("{what}; it said: {said}"),
+        })
+    }
+
+    fn kill(&mut self) {
+        #[cfg(unix)]
+        {
+            use nix::sys::signal::{Signal, killpg};
+            // The group may be gone already.
+            let _ = killpg(
+                nix::unistd::Pid::from_raw(self.child.id().cast_signed()),
+                Signal::SIGKILL,
+            );
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

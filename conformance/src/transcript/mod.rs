@@ -1,0 +1,182 @@
+//! Transcripts: what a client sends and what it must get back. `spec/transcripts.md` defines the notation.
+//!
+//! [`parse()`] reads the text between the fences, [`Display`](std::fmt::Display) writes it; reading what was written gives the same transcript,
+//! positions aside.
+
+mod parse;
+mod print;
+
+use std::ops::Range;
+use std::time::Duration;
+
+pub use parse::{SyntaxError, parse};
+pub(crate) use print::Quoted;
+
+/// A titled sequence of steps.
+#[derive(Clone, Debug)]
+pub struct Transcript {
+    /// One sentence that says what the transcript shows.
+    pub title: String,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+}
+
+impl Transcript {
+    /// Whether any step belongs to a connection to the secondary port.
+    pub fn uses_secondary(&self) -> bool {
+        fn any(steps: &[Step]) -> bool {
+            steps.iter().any(|step| match &step.kind {
+                StepKind::Act { connection, action } => {
+                    connection == "meta" || *action == Action::Open(Port::Secondary)
+                }
+                StepKind::Repeat { steps, .. } | StepKind::Together { steps } => any(steps),
+                StepKind::Either { branches } => branches.iter().any(|branch| any(branch)),
+            })
+        }
+        any(&self.steps)
+    }
+}
+
+/// One step and where it stands.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Octet range of the step in the text that was parsed, without comment and line end; of a block, its opening line.
+    pub span: Range<usize>,
+    /// What to do.
+    pub kind: StepKind,
+}
+
+/// What a step does.
+#[derive(Clone, Debug)]
+pub enum StepKind {
+    /// One action on one connection.
+    Act {
+        /// The connection; the empty name is the default one.
+        connection: String,
+        /// The action.
+        action: Action,
+    },
+    /// The steps several times over.
+    Repeat {
+        /// How many times.
+        times: u32,
+        /// What to repeat.
+        steps: Vec<Step>,
+    },
+    /// The steps of different connections at the same time.
+    Together {
+        /// The steps; those of one connection stay in order.
+        steps: Vec<Step>,
+    },
+    /// Several legal continuations.
+    Either {
+        /// The branches; each begins with an expectation.
+        branches: Vec<Vec<Step>>,
+    },
+}
+
+/// An action on a connection.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// `open`: connect now.
+    Open(Port),
+    /// `> TEXT`: send a line; the LF is added.
+    SendLine(String),
+    /// `>> PIECE...`: send octets as they are.
+    SendPieces(Vec<Piece>),
+    /// `< EXPECTATION`: wait for a line or an end, and judge it.
+    Expect(Expectation),
+    /// `pause DURATION`.
+    Pause(Duration),
+    /// `half-close`: end the sending direction.
+    HalfClose,
+    /// `close`: end both directions.
+    Close,
+    /// `reset`: abort.
+    Reset,
+}
+
+/// The two ports of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// Takes values and commands.
+    Primary,
+    /// Tells about the means.
+    Secondary,
+}
+
+/// A part of what `>>` sends.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Piece {
+    /// Octets, repeated.
+    Octets {
+        /// The octets between the quotes.
+        octets: Vec<u8>,
+        /// How many times they are sent.
+        times: usize,
+    },
+    /// The octets of a data file of the specification.
+    File(String),
+}
+
+/// What the next line, or the end, must be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expectation {
+    /// What is expected.
+    pub what: Expected,
+    /// Whether only the best possible reply will do.
+    pub precisely: bool,
+}
+
+/// The kinds of expectations.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expected {
+    /// A number, written out.
+    Number(Literal),
+    /// Whatever number or exit line the reference model computes.
+    Model,
+    /// An error line.
+    Error,
+    /// The exit line, its numbers written out or from the model.
+    Exit(Option<[Literal; 3]>),
+    /// The line of the secondary port.
+    Means {
+        /// How many means more than when the case began; from the model if absent.
+        more: Option<u64>,
+        /// Their mean and standard deviation; from the model if absent.
+        numbers: Option<[Literal; 2]>,
+    },
+    /// The greeting of the classic dialect.
+    Greeting,
+    /// Exactly these octets, then LF.
+    Exactly(Vec<u8>),
+    /// Any lines, this many.
+    Any(u32),
+    /// Everything up to the end of the stream.
+    Rest,
+    /// An orderly end of the stream.
+    Eof,
+    /// Nothing at all for so long.
+    Nothing(Duration),
+}
+
+/// A number as the transcript writes it: a finite decimal, `inf`, `-inf`, `nan` for an undefined quantity, or, among the numbers of a line, `any`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Literal(pub String);
+
+impl Literal {
+    /// Whether this stands for an undefined quantity.
+    pub fn is_undefined(&self) -> bool {
+        self.0 == "nan"
+    }
+
+    /// Whether any number will do.
+    pub fn is_any(&self) -> bool {
+        self.0 == "any"
+    }
+
+    /// The binary64 nearest to it; NaN for an undefined quantity.
+    pub fn to_f64(&self) -> f64 {
+        self.0.parse().unwrap_or(f64::NAN)
+    }
+}

@@ -1,0 +1,222 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::builder::RangedU64ValueParser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, ValueEnum};
+
+use crate::config::{Config, LEAST_MAX_LINE};
+use crate::log::{Level, Log};
+use crate::protocol::Dialect;
+use crate::server;
+
+const AFTER_HELP: &str = "\
+Examples:
+  meta-stats-server                             serve on ports 3100 and 3101
+  meta-stats-server 4000 4001                   serve on other ports
+  meta-stats-server 0 0 --port-file ports.txt   let the system choose, and write down what it chose
+  meta-stats-server --bind ::1 -v               local IPv6 clients only, and log every session
+  printf '1\\n2.5\\nmean\\nexit\\n' | nc localhost 3100
+
+Signals:
+  SIGTERM and SIGINT stop the server: it accepts nobody new, waits for the sessions that are open,
+  at most for --drain-timeout, and logs the last meta statistics. A second signal ends it at once.
+
+Exit status:
+  0        stopped by a signal
+  1        cannot start or cannot go on; standard error says why
+  2        wrong usage
+  128+N    ended at once by a second signal, of number N";
+
+/// A TCP server that keeps exact statistics of the numbers sent to it.
+///
+/// Clients of the primary port send one value or command a line: count, sum, mean, stddev, exit. A
+/// connection to the secondary port gets one line about the sessions that ended by exit: their
+/// number, the mean of their means, and the standard deviation of their means.
+#[derive(Debug, Parser)]
+#[command(name = "meta-stats-server", version, after_help = AFTER_HELP, max_term_width = 100)]
+struct Arguments {
+    /// Primary port, where clients send values; 0 is any free port
+    #[arg(default_value_t = Config::default().primary_port)]
+    port: u16,
+
+    /// Secondary port, which tells the statistics of the means; 0 is any free port
+    #[arg(default_value_t = Config::default().secondary_port)]
+    meta_port: u16,
+
+    /// Local address of both ports; `::` is every IPv6 (and usually IPv4) address
+    #[arg(long, value_name = "ADDR", default_value_t = Config::default().bind)]
+    bind: IpAddr,
+
+    /// How to greet, and how to write numbers
+    #[arg(long, value_name = "DIALECT", value_enum, default_value_t)]
+    dialect: DialectName,
+
+    /// Longest line in octets, its newline included [default: 65536, classic: 80]
+    #[arg(long, value_name = "BYTES", value_parser = line_limit())]
+    max_line: Option<usize>,
+
+    /// How long open sessions may go on once the server was asked to stop, such as 10s or 500ms
+    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, default_value = "10s")]
+    drain_timeout: Duration,
+
+    /// Write the addresses of both ports to this file once they are open
+    #[arg(long, value_name = "PATH")]
+    port_file: Option<PathBuf>,
+
+    /// Log the start and the end of every session
+    #[arg(short, long, conflicts_with = "quiet")]
+    verbose: bool,
+
+    /// Log errors only
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// [`Dialect`], as it is called on the command line.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum DialectName {
+    /// No greeting, shortest decimals that read back to the same number
+    #[default]
+    Plain,
+    /// A greeting, two decimals
+    Classic,
+}
+
+/// An upper bound keeps the memory of a session bounded by intent, not by the machine.
+fn line_limit() -> RangedU64ValueParser<usize> {
+    const GREATEST_MAX_LINE: u64 = 1 << 30;
+    RangedU64ValueParser::new().range(LEAST_MAX_LINE as u64..=GREATEST_MAX_LINE)
+}
+
+/// Runs the server with `args`, the first of which is the name of the program, until it is stopped.
+///
+/// The process must have a single thread, since the server forks; it must have no other children,
+/// since the server reaps them all.
+pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let config = match Arguments::try_parse_from(args).and_then(Arguments::into_config) {
+        Ok(config) => config,
+        Err(error) => {
+            // If the terminal is gone, the exit status still tells.
+            let _ = error.print();
+            return exit_code(error.exit_code());
+        }
+    };
+    let log = Log::new(config.log_level);
+    match server::run(config) {
+        Ok(server::Stop::Drained) => ExitCode::SUCCESS,
+        Ok(server::Stop::AtOnce(signal)) => exit_code(128 + signal as i32),
+        Err(error) => {
+            log.error(error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn exit_code(status: i32) -> ExitCode {
+    u8::try_from(status).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+impl Arguments {
+    fn into_config(self) -> Result<Config, clap::Error> {
+        let dialect = match self.dialect {
+            DialectName::Plain => Dialect::Plain,
+            DialectName::Classic => Dialect::Classic,
+        };
+        let config = Config {
+            bind: self.bind,
+            primary_port: self.port,
+            secondary_port: self.meta_port,
+            dialect,
+            max_line: self.max_line.unwrap_or(dialect.default_max_line()),
+            drain_timeout: self.drain_timeout,
+            port_file: self.port_file,
+            log_level: match (self.quiet, self.verbose) {
+                (true, _) => Level::Quiet,
+                (false, false) => Level::Normal,
+                (false, true) => Level::Verbose,
+            },
+        };
+        config
+            .validate()
+            .map_err(|error| Arguments::command().error(ErrorKind::ValueValidation, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(args: &[&str]) -> Result<Config, ErrorKind> {
+        let args = [&["meta-stats-server"], args].concat();
+        Arguments::try_parse_from(args)
+            .and_then(Arguments::into_config)
+            .map_err(|error| error.kind())
+    }
+
+    fn refused(args: &[&str]) -> Option<ErrorKind> {
+        config(args).err()
+    }
+
+    #[test]
+    fn the_command_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn no_arguments_mean_the_defaults() {
+        let found = config(&[]).map(|config| format!("{config:?}"));
+        assert_eq!(found, Ok(format!("{:?}", Config::default())));
+    }
+
+    #[test]
+    fn ports_are_positional() {
+        let ports = |args| config(args).map(|config| (config.primary_port, config.secondary_port));
+        assert_eq!(ports(&["4000"]), Ok((4000, 3101)));
+        assert_eq!(ports(&["4000", "4001"]), Ok((4000, 4001)));
+        assert_eq!(ports(&["0", "0"]), Ok((0, 0)));
+        assert_eq!(ports(&["65536"]), Err(ErrorKind::ValueValidation));
+        assert_eq!(ports(&["3101"]), Err(ErrorKind::ValueValidation));
+        assert_eq!(ports(&["1", "2", "3"]), Err(ErrorKind::UnknownArgument));
+    }
+
+    #[test]
+    fn the_dialect_decides_the_line_limit_unless_it_is_given() {
+        let limit = |args| config(args).map(|config| config.max_line);
+        assert_eq!(limit(&[]), Ok(65_536));
+        assert_eq!(limit(&["--dialect", "classic"]), Ok(80));
+        assert_eq!(
+            limit(&["--dialect", "classic", "--max-line", "100"]),
+            Ok(100)
+        );
+        assert_eq!(
+            limit(&["--max-line", "79"]),
+            Err(ErrorKind::ValueValidation)
+        );
+    }
+
+    #[test]
+    fn durations_have_units() {
+        let timeout = |text| config(&["--drain-timeout", text]).map(|config| config.drain_timeout);
+        assert_eq!(timeout("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(timeout("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(timeout("soon"), Err(ErrorKind::ValueValidation));
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        assert_eq!(refused(&["--frobnicate"]), Some(ErrorKind::UnknownArgument));
+        assert_eq!(
+            refused(&["--bind", "nowhere"]),
+            Some(ErrorKind::ValueValidation)
+        );
+        assert_eq!(refused(&["-q", "-v"]), Some(ErrorKind::ArgumentConflict));
+        assert_eq!(refused(&["--help"]), Some(ErrorKind::DisplayHelp));
+        assert_eq!(refused(&["--version"]), Some(ErrorKind::DisplayVersion));
+    }
+}

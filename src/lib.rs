@@ -1,0 +1,45 @@
+//! A forking TCP server that keeps exact statistics of the numbers sent to it.
+//!
+//! Clients of the primary port send values and commands, one a line; each of them is served by a
+//! process of its own. The secondary port tells how many sessions ended by `exit`, the mean of their
+//! means and the standard deviation of their means.
+//!
+//! # Layout
+//!
+//! | module | task |
+//! |---|---|
+//! | [`cli`] | arguments, help texts, exit statuses |
+//! | `config` | validated settings |
+//! | [`mod@line`] | bounded framing: bytes to lines |
+//! | [`protocol`] | lines to requests, replies to bytes |
+//! | [`stats`] | exact accumulator and the one rounding |
+//! | [`record`] | what a session leaves behind, in 32 octets |
+//! | [`session`] | one conversation, without clock, socket or process |
+//! | `child` | after the fork: a session on a socket, its record, its lingering close |
+//! | `server` | the parent: pselect loop, listeners, children, secondary port |
+//! | `sys` | the system calls that need `unsafe`, and nothing else |
+//! | `log` | one line an event, one write a line |
+//!
+//! Imports point one way: {`line`, `protocol`, `stats`, `record`} ← `session` ← `child` ← `server` ←
+//! `cli`. Everyone may read `config` and write to `log`; only `child` and `server` use `sys`.
+//!
+//! # Invariants
+//!
+//! - The parent interprets no byte that a client sent, and waits for no client.
+//! - A child holds its socket, the write end of the pipe, the standard streams and nothing else.
+//! - A record is in the pipe before its client learns that the session is over.
+//! - No answer is rounded twice.
+//! - No thread is ever started: the process forks.
+
+pub mod cli;
+pub mod line;
+pub mod protocol;
+pub mod record;
+pub mod session;
+pub mod stats;
+
+mod child;
+mod config;
+mod log;
+mod server;
+mod sys;

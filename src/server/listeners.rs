@@ -1,0 +1,211 @@
+//! The two listening sockets: opening, announcing and accepting.
+
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::socket::{Backlog, listen};
+
+use super::Error;
+use crate::config::Config;
+use crate::log::{Log, reason};
+
+/// How long a listener rests when the system cannot accept, most likely for want of descriptors. The
+/// connection waits in the backlog, and pselect would report it at once, again and again.
+const REST: Duration = Duration::from_millis(100);
+
+pub(super) struct Listeners {
+    pub(super) primary: Listener,
+    pub(super) secondary: Listener,
+}
+
+pub(super) struct Listener {
+    socket: TcpListener,
+    name: &'static str,
+    resting_until: Option<Instant>,
+    /// Whether a rest was logged since a connection was accepted.
+    rest_logged: bool,
+}
+
+impl Listeners {
+    pub(super) fn open(config: &Config) -> Result<Self, Error> {
+        Ok(Listeners {
+            primary: Listener::open("primary", config.primary_address())?,
+            secondary: Listener::open("secondary", config.secondary_address())?,
+        })
+    }
+
+    pub(super) fn each(&self) -> [&Listener; 2] {
+        [&self.primary, &self.secondary]
+    }
+
+    /// Makes the addresses known: to the port file first, so that whoever sees the line in the log
+    /// finds the file.
+    pub(super) fn announce(&self, port_file: Option<&Path>, log: Log) -> Result<(), Error> {
+        let primary = self.primary.address()?;
+        let secondary = self.secondary.address()?;
+        if let Some(path) = port_file {
+            let text = format!("primary {primary}\nsecondary {secondary}\n");
+            replace_file(path, &text).map_err(|cause| Error {
+                what: format!("cannot write the port file {}", path.display()),
+                cause,
+                advice: "choose a path in a directory that exists and is writable",
+            })?;
+        }
+        log.notice(format_args!(
+            "listening primary={primary} secondary={secondary}"
+        ));
+        Ok(())
+    }
+}
+
+impl Listener {
+    fn open(name: &'static str, address: SocketAddr) -> Result<Self, Error> {
+        let socket = bind(address).map_err(|cause| Error {
+            what: format!("cannot listen on {address} ({name} port)"),
+            advice: match cause.raw_os_error().map(Errno::from_raw) {
+                Some(Errno::EADDRINUSE) => "choose another port or stop the other server",
+                Some(Errno::EACCES | Errno::EPERM) => "choose a port above 1023",
+                Some(Errno::EADDRNOTAVAIL) => "choose an address of this machine for --bind",
+                _ => "choose another address or port",
+            },
+            cause,
+        })?;
+        Ok(Listener {
+            socket,
+            name,
+            resting_until: None,
+            rest_logged: false,
+        })
+    }
+
+    fn address(&self) -> Result<SocketAddr, Error> {
+        self.socket.local_addr().map_err(|cause| Error {
+            what: format!("cannot tell the address of the {} port", self.name),
+            cause,
+            advice: "try again",
+        })
+    }
+
+    /// How long this listener still rests; `None` if it does not.
+    pub(super) fn rest(&self, now: Instant) -> Option<Duration> {
+        let rest = self.resting_until?.saturating_duration_since(now);
+        (!rest.is_zero()).then_some(rest)
+    }
+
+    /// The next connection; `None` if nobody waits, or if the system cannot accept one more.
+    pub(super) fn accept(&mut self, log: Log) -> Option<(TcpStream, SocketAddr)> {
+        loop {
+            let error = match self.socket.accept() {
+                Ok(connection) => {
+                    (self.resting_until, self.rest_logged) = (None, false);
+                    return Some(connection);
+                }
+                Err(error) => error,
+            };
+            match error.raw_os_error().map(Errno::from_raw) {
+                Some(Errno::EAGAIN) => return None,
+                // These concern one connection, which is gone, or nothing at all.
+                Some(Errno::ECONNABORTED | Errno::EINTR) => {}
+                _ => {
+                    self.rest_from(&error, log);
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn rest_from(&mut self, error: &io::Error, log: Log) {
+        if !self.rest_logged {
+            log.warning(format_args!(
+                "cannot accept on the {} port: {}; clients wait until it works again",
+                self.name,
+                reason(error)
+            ));
+        }
+        self.rest_logged = true;
+        self.resting_until = Some(Instant::now() + REST);
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl AsRawFd for Listener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    // The standard library sets SO_REUSEADDR and close-on-exec, but asks for a short backlog;
+    // listening again changes it.
+    let socket = TcpListener::bind(address)?;
+    listen(&socket, Backlog::MAXCONN)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Writes a file such that a reader finds all of it or the one before.
+fn replace_file(path: &Path, text: &str) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}.tmp", process::id()));
+    let temporary = PathBuf::from(temporary);
+    fs::write(&temporary, text)
+        .and_then(|()| fs::rename(&temporary, path))
+        .inspect_err(|_| {
+            // The first error is the one to report.
+            let _ = fs::remove_file(&temporary);
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+    #[test]
+    fn a_taken_port_is_reported_with_its_address_and_a_remedy() {
+        let taken = Listener::open("primary", ANY).expect("a free port");
+        let address = taken.address().expect("an address");
+        let error = Listener::open("secondary", address)
+            .err()
+            .map(|error| error.to_string());
+        let expected = format!(
+            "cannot listen on {address} (secondary port): address already in use; \
+             choose another port or stop the other server"
+        );
+        assert_eq!(error, Some(expected));
+    }
+
+    #[test]
+    fn an_idle_listener_neither_blocks_nor_rests() {
+        let mut listener = Listener::open("primary", ANY).expect("a free port");
+        assert!(listener.accept(Log::new(Default::default())).is_none());
+        assert_eq!(listener.rest(Instant::now()), None);
+    }
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_else_is_left() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("ports");
+        for text in ["first", "second"] {
+            replace_file(&path, text).expect("writable");
+            assert_eq!(fs::read_to_string(&path).expect("readable"), text);
+        }
+        assert!(replace_file(directory.path(), "text").is_err());
+        assert!(replace_file(&directory.path().join("none/ports"), "text").is_err());
+        let left = fs::read_dir(&directory).expect("a directory").count();
+        assert_eq!(left, 1);
+    }
+}
