@@ -37,11 +37,15 @@ pub enum Outcome {
     Error,
     /// The case is not for this server.
     Skip,
+    /// The case failed as the baseline said it would.
+    Xfail,
+    /// The case passed although the baseline said that it would fail.
+    Xpass,
 }
 
 impl Outcome {
     /// Every outcome, in the order of a summary.
-    pub const ALL: [Outcome; 7] = [
+    pub const ALL: [Outcome; 9] = [
         Outcome::Pass,
         Outcome::Fail,
         Outcome::Timeout,
@@ -49,6 +53,8 @@ impl Outcome {
         Outcome::Crash,
         Outcome::Error,
         Outcome::Skip,
+        Outcome::Xfail,
+        Outcome::Xpass,
     ];
 
     /// The name in reports.
@@ -61,12 +67,17 @@ impl Outcome {
             Outcome::Crash => "crash",
             Outcome::Error => "error",
             Outcome::Skip => "skip",
+            Outcome::Xfail => "xfail",
+            Outcome::Xpass => "xpass",
         }
     }
 
-    /// Whether the server did not do what the case demands.
+    /// Whether the server did not do what the case demands, and nobody expected that.
     pub fn is_failure(self) -> bool {
-        !matches!(self, Outcome::Pass | Outcome::Skip)
+        !matches!(
+            self,
+            Outcome::Pass | Outcome::Skip | Outcome::Xfail | Outcome::Xpass
+        )
     }
 }
 
