@@ -43,7 +43,14 @@ fn main() -> ExitCode {
 }
 
 fn launcher(dialect: Dialect) -> Launcher {
-    let words = ["0", "0", "--bind", "127.0.0.1", "--dialect", dialect.name()];
+    let words = [
+        "{port}",
+        "{meta_port}",
+        "--bind",
+        "127.0.0.1",
+        "--dialect",
+        dialect.name(),
+    ];
     Launcher::Announcing {
         name: "meta-stats-server".to_owned(),
         program: env!("CARGO_BIN_EXE_meta-stats-server").into(),
@@ -64,10 +71,7 @@ fn verify(
     } else {
         Target::Running(shared.addresses)
     };
-    let settings = Settings {
-        timeout: TIMEOUT,
-        manners: Manners::of(dialect),
-    };
+    let settings = Settings::new(TIMEOUT, Manners::of(dialect));
     let result = Runner::new(target, settings).run(case, &spec.data);
     if result.outcome == Outcome::Pass {
         return Ok(());

@@ -9,7 +9,7 @@ use dashu_ratio::RBig;
 use crate::decimal::{self, Decimal, Printed};
 use crate::dialect::{Dialect, GREETING};
 use crate::exact::{Real, Sample};
-use crate::model::{Quantity, Reply};
+use crate::model::{Asked, Quantity, Reply};
 use crate::transcript::Quoted;
 
 /// What the next line, or the end, has to be.
@@ -21,6 +21,8 @@ pub struct Demand {
     pub precisely: bool,
     /// Which numbers of an exit line or a line of the secondary port may be any.
     pub ignored: [bool; 3],
+    /// What the reply is about, where the model followed it.
+    pub asked: Option<Asked>,
 }
 
 impl From<Demanded> for Demand {
@@ -30,6 +32,7 @@ impl From<Demanded> for Demand {
             what,
             precisely: false,
             ignored: [false; 3],
+            asked: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! It is written to be obviously right, not fast, and shares no code with the server.
 
 use std::str;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::exact::{Real, Sample, rational};
 
@@ -119,20 +120,77 @@ fn is_number(word: &str) -> bool {
 /// Octets, LF included, that every server accepts in one line.
 const AGREED_LINE: usize = 80;
 
+/// What a session took in, for those who ask why a number is wrong.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Input {
+    /// A value.
+    Value(f64),
+    /// A bad line.
+    Bad,
+}
+
+/// What a session had taken in at some moment: a length into the log of the whole session, which many replies share.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    log: Arc<RwLock<Vec<Input>>>,
+    length: usize,
+}
+
+impl Inputs {
+    fn push(&mut self, input: Input) {
+        self.log
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(input);
+        self.length += 1;
+    }
+
+    /// The inputs.
+    pub fn to_vec(&self) -> Vec<Input> {
+        self.log.read().unwrap_or_else(PoisonError::into_inner)[..self.length].to_vec()
+    }
+}
+
+impl PartialEq for Inputs {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_vec() == other.to_vec()
+    }
+}
+
+/// What a reply is about.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Asked {
+    /// A line of a session.
+    Session {
+        /// The line.
+        request: Request,
+        /// What the session had taken in before it.
+        inputs: Inputs,
+    },
+    /// The secondary port.
+    Means {
+        /// What each session that had ended by `exit` had taken in, since the case began.
+        sessions: Arc<[Inputs]>,
+    },
+}
+
 /// What a session answers to some octets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
     /// The replies, in order.
     pub replies: Vec<Reply>,
+    /// What each of them is about.
+    pub asked: Vec<Asked>,
     /// Whether there was a line that is right in itself but longer than every server accepts. It was taken for too long, other servers may
     /// accept it.
     pub depends_on_limit: bool,
 }
 
 /// A session with a server that keeps to the specification.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Session {
     sample: Sample,
+    inputs: Inputs,
     partial: Vec<u8>,
     ended: bool,
     /// Whether the agreed length is also the limit, as in the classic dialect.
@@ -160,11 +218,23 @@ impl Session {
                 let too_long = self.partial.len() > AGREED_LINE;
                 let request = request(line);
                 self.partial.clear();
-                if too_long && request != Request::Bad {
+                let reply = if too_long && request != Request::Bad {
                     answer.depends_on_limit |= !self.limited;
-                    answer.replies.push(Reply::Error);
+                    Some(Reply::Error)
                 } else {
-                    answer.replies.extend(self.answer(request));
+                    self.answer(request)
+                };
+                if let Some(reply) = reply {
+                    answer.replies.push(reply);
+                    answer.asked.push(Asked::Session {
+                        request,
+                        inputs: self.inputs.clone(),
+                    });
+                }
+                match request {
+                    Request::Value(value) if !too_long => self.inputs.push(Input::Value(value)),
+                    Request::Value(_) | Request::Bad => self.inputs.push(Input::Bad),
+                    _ => {}
                 }
             }
         }

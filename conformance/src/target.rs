@@ -1,5 +1,6 @@
 //! The server under test: at an address, or started by us.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt::{self, Display, Formatter};
 use std::io::{BufRead, BufReader, Read};
@@ -43,13 +44,13 @@ impl Display for Target {
 pub enum Launcher {
     /// A shell command in which `{port}` and `{meta_port}` stand for the ports.
     Template(String),
-    /// A program that takes free ports itself and says on standard error `listening primary=ADDRESS secondary=ADDRESS`, as the bundled server does.
+    /// A program that says on standard error `listening primary=ADDRESS secondary=ADDRESS` and can take free ports itself, as the bundled server does.
     Announcing {
         /// What reports call it.
         name: String,
         /// The program.
         program: PathBuf,
-        /// Its arguments.
+        /// Its arguments; `{port}` and `{meta_port}` are 0, for any free port, at the first start.
         arguments: Vec<OsString>,
     },
 }
@@ -76,6 +77,44 @@ pub struct Server {
     readers: Vec<JoinHandle<()>>,
 }
 
+/// What a case can send to a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Signal {
+    /// SIGTERM.
+    Terminate,
+    /// SIGKILL.
+    Kill,
+}
+
+/// The servers that run now, by process: a program that is interrupted ends them.
+static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+/// Kills every server that was started and still runs, with all its children in the same process group. For the end of the program only.
+pub fn kill_all() {
+    for id in RUNNING
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .iter()
+    {
+        kill_group(*id);
+    }
+}
+
+/// Kills a process and those that it has started, as far as they stayed in its group.
+fn kill_group(id: u32) {
+    #[cfg(unix)]
+    {
+        use nix::sys::signal::{Signal, killpg};
+        // The group may be gone already.
+        let _ = killpg(
+            nix::unistd::Pid::from_raw(id.cast_signed()),
+            Signal::SIGKILL,
+        );
+    }
+    #[cfg(not(unix))]
+    let _ = id;
+}
+
 /// What is kept of a server's output.
 const MOST_OUTPUT: usize = 64 << 10;
 
@@ -88,22 +127,50 @@ impl Launcher {
     /// # Errors
     /// If it does not start, ends, or does not listen in time.
     pub fn launch(&self) -> Result<Server, Unreachable> {
+        self.launch_at(None)
+    }
+
+    /// Starts a server on the ports where it was before.
+    ///
+    /// # Errors
+    /// As [`Launcher::launch`].
+    pub fn launch_again(&self, addresses: Addresses) -> Result<Server, Unreachable> {
+        self.launch_at(Some(addresses))
+    }
+
+    fn launch_at(&self, addresses: Option<Addresses>) -> Result<Server, Unreachable> {
         match self {
-            Launcher::Template(template) => launch_template(template),
+            Launcher::Template(template) => {
+                let addresses = match addresses {
+                    Some(addresses) => addresses,
+                    None => free_ports().map_err(|error| {
+                        Unreachable(format!("there are no free ports: {error}"))
+                    })?,
+                };
+                launch_template(template, addresses)
+            }
             Launcher::Announcing {
                 program, arguments, ..
             } => {
+                let port = |address: fn(&Addresses) -> SocketAddr| {
+                    addresses
+                        .as_ref()
+                        .map_or(0, |addresses| address(addresses).port())
+                        .to_string()
+                };
                 let mut command = Command::new(program);
-                command.args(arguments);
+                command.args(arguments.iter().map(|argument| match argument.to_str() {
+                    Some("{port}") => port(|addresses| addresses.primary).into(),
+                    Some("{meta_port}") => port(|addresses| addresses.secondary).into(),
+                    _ => argument.clone(),
+                }));
                 launch_announcing(command)
             }
         }
     }
 }
 
-fn launch_template(template: &str) -> Result<Server, Unreachable> {
-    let addresses =
-        free_ports().map_err(|error| Unreachable(format!("there are no free ports: {error}")))?;
+fn launch_template(template: &str, addresses: Addresses) -> Result<Server, Unreachable> {
     let line = template
         .replace("{port}", &addresses.primary.port().to_string())
         .replace("{meta_port}", &addresses.secondary.port().to_string());
@@ -200,6 +267,10 @@ fn spawn(mut command: Command, addresses: Addresses) -> Result<Server, Unreachab
             command.get_program().display()
         ))
     })?;
+    RUNNING
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(child.id());
     Ok(Server {
         addresses,
         child,
@@ -232,6 +303,29 @@ fn keep_output(mut stream: Box<dyn Read + Send>, output: Arc<Mutex<Vec<u8>>>) ->
 }
 
 impl Server {
+    /// The process that was started.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal; `false` if there is no such process, or no such thing as a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> bool {
+        #[cfg(unix)]
+        {
+            let pid = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
+            let signal = match signal {
+                Signal::Terminate => nix::sys::signal::Signal::SIGTERM,
+                Signal::Kill => nix::sys::signal::Signal::SIGKILL,
+            };
+            nix::sys::signal::kill(pid, signal).is_ok()
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = signal;
+            false
+        }
+    }
+
     /// How the server ended, if it did.
     pub fn exit_status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
@@ -253,17 +347,13 @@ impl Server {
     }
 
     fn kill(&mut self) {
-        #[cfg(unix)]
-        {
-            use nix::sys::signal::{Signal, killpg};
-            // The group may be gone already.
-            let _ = killpg(
-                nix::unistd::Pid::from_raw(self.child.id().cast_signed()),
-                Signal::SIGKILL,
-            );
-        }
+        kill_group(self.child.id());
         let _ = self.child.kill();
         let _ = self.child.wait();
+        RUNNING
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.child.id());
         for reader in self.readers.drain(..) {
             let _ = reader.join();
         }

@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::dialect::Dialect;
 use crate::finding::Finding;
 use crate::lint::lint;
-use crate::spec::Spec;
+use crate::spec::{Level, Spec};
 
 /// What the process ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,16 +21,20 @@ use crate::spec::Spec;
 pub enum Status {
     /// The server is conformant, or the command did what it should.
     Conformant = 0,
-    /// A MUST case failed.
+    /// A MUST case failed; with `--strict`, or a SHOULD case.
     NotConformant = 1,
     /// The command line, or the specification, has a mistake.
     Usage = 2,
     /// No server could be reached or started.
     Unreachable = 3,
+    /// The baseline is stale: a listed case passes, or fails in another way, or does not exist.
+    StaleBaseline = 4,
     /// The selection matched no case.
     NothingSelected = 5,
     /// The server under test ended by itself.
     Crashed = 6,
+    /// A signal ended the run.
+    Interrupted = 130,
 }
 
 impl From<Status> for ExitCode {
@@ -65,6 +69,8 @@ Examples:
           start a server, again for each case that needs a fresh one
   meta-stats-conformance --exec './server {port} {meta_port}' --select 'line.*'
           only the clauses about lines
+  meta-stats-conformance --exec './server {port} {meta_port}' --baseline known-failures.txt --update-baseline
+          accept what fails now; without --update-baseline, fail as soon as that changes
   meta-stats-conformance list --select 'number.*'
           the names of cases
   meta-stats-conformance lint --spec my-cases/
@@ -72,11 +78,13 @@ Examples:
 
 Exit status:
   0  conformant: no MUST case failed
-  1  a MUST case failed
+  1  a MUST case failed, with --strict a SHOULD case too
   2  the command line or the specification has a mistake
   3  no server could be reached or started
+  4  the baseline is stale: a listed case passes, or fails in another way, or does not exist
   5  the selection matched no case
-  6  the server under test crashed";
+  6  the server under test crashed
+  130  interrupted by a signal; the servers that were started are ended";
 
 /// Replays the specification of the statistics protocol against a server, and says which clause it breaks.
 #[derive(Debug, Parser)]
@@ -130,9 +138,37 @@ struct RunArguments {
     #[arg(long, value_enum, default_value_t = DialectChoice::Auto)]
     dialect: DialectChoice,
 
-    /// How long the server may take over one step.
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = parse_timeout)]
-    timeout: Duration,
+    /// How long the server may take over one step [default: 1s, or a hundred round trips].
+    #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
+    timeout: Option<Duration>,
+
+    /// Begin no case after this time.
+    #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
+    total_timeout: Option<Duration>,
+
+    /// Cases that run at once [default: 8 where the runner starts the servers, 1 against a running one].
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: Option<u16>,
+
+    /// Run the cases in an order that follows from this number.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+
+    /// Run only the I-th of N parts of the cases.
+    #[arg(long, value_name = "I/N", value_parser = parse_shard)]
+    shard: Option<Shard>,
+
+    /// Let SHOULD decide as MUST does.
+    #[arg(long)]
+    strict: bool,
+
+    /// A file of known failures: they pass as long as they fail as listed.
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+
+    /// Write the failures of this run into the baseline, and keep the reasons that are there.
+    #[arg(long, requires = "baseline", conflicts_with_all = ["select", "exclude", "level", "shard"])]
+    update_baseline: bool,
 
     /// The form of the report on standard output.
     #[arg(long, value_enum, default_value_t = Format::Human)]
@@ -164,6 +200,10 @@ struct Selection {
     #[arg(long, value_name = "GLOB")]
     select: Vec<String>,
 
+    /// Only clauses of this level; may be given several times.
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    level: Vec<LevelChoice>,
+
     /// Leave out cases whose name or clause matches; may be given several times.
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
@@ -194,6 +234,34 @@ impl DialectChoice {
             DialectChoice::Classic => Some(Dialect::Classic),
         }
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LevelChoice {
+    /// What every server has to do.
+    Must,
+    /// What a careful server does.
+    Should,
+    /// What is only observed.
+    May,
+}
+
+impl LevelChoice {
+    fn level(self) -> Level {
+        match self {
+            LevelChoice::Must => Level::Must,
+            LevelChoice::Should => Level::Should,
+            LevelChoice::May => Level::May,
+        }
+    }
+}
+
+/// One of several parts of the cases.
+#[derive(Clone, Copy, Debug)]
+struct Shard {
+    /// Counted from 0.
+    index: usize,
+    count: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -233,6 +301,19 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
         Ok(duration) if duration >= Duration::from_millis(1) => Ok(duration),
         Ok(_) => Err("at least 1ms".to_owned()),
         Err(_) => Err("a number and a unit, as in 500ms or 2s".to_owned()),
+    }
+}
+
+fn parse_shard(text: &str) -> Result<Shard, String> {
+    let parts = text
+        .split_once('/')
+        .map(|(index, count)| (index.parse(), count.parse()));
+    match parts {
+        Some((Ok(index), Ok(count))) if (1..=count).contains(&index) => Ok(Shard {
+            index: index - 1,
+            count,
+        }),
+        _ => Err("I/N with I from 1 to N, as in 2/4".to_owned()),
     }
 }
 

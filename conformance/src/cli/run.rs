@@ -1,38 +1,74 @@
 //! `run`: cases against a server.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{ErrorKind, IsTerminal, stderr};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Instant;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Format, RunArguments, Selection, Status, Stop, load, print, say};
+use crate::baseline::{Baseline, Stale};
+use crate::diagnose::diagnose;
 use crate::report::{Report, human, json};
-use crate::runner::{Outcome, Runner};
+use crate::runner::{CaseResult, Order, Outcome, Runner, run_all};
 use crate::spec::{CaseRef, Level, Spec};
-use crate::target::{Addresses, Launcher, Target};
+use crate::target::{Addresses, Launcher, Target, kill_all};
+
+/// Jobs where every job has a server of its own: mostly they wait.
+const JOBS: usize = 8;
 
 /// Runs the selected cases and writes the report.
 pub(super) fn run(arguments: &RunArguments) -> Result<Status, Stop> {
     let spec = load(&arguments.spec)?;
-    let cases = select(&spec, &arguments.selection)?;
+    let mut cases = select(&spec, &arguments.selection)?;
+    if let Some(shard) = arguments.shard {
+        let mut index = 0..;
+        cases.retain(|_| {
+            index
+                .next()
+                .is_some_and(|index: usize| index % shard.count == shard.index)
+        });
+        if cases.is_empty() {
+            return Err(Stop::new(
+                Status::NothingSelected,
+                "error: this part of the cases is empty",
+            ));
+        }
+    }
+    let baseline = read_baseline(arguments)?;
+    end_servers_when_interrupted()?;
     let start = Instant::now();
     let target = target(arguments)?;
     let name = target.to_string();
-    let mut runner = Runner::reach(target, arguments.dialect.claimed(), arguments.timeout)
+    let runner = Runner::reach(target, arguments.dialect.claimed(), arguments.timeout)
         .map_err(|error| Stop::new(Status::Unreachable, format!("error: {error}")))?;
-    let mut progress = Progress::new(cases.len(), arguments.quiet);
-    let mut results = Vec::with_capacity(cases.len());
-    for case in cases {
-        progress.begin(&case.case.id);
-        results.push(runner.run(case, &spec.data));
-    }
-    progress.end();
+    let dialect = runner.dialect();
+    let order = Order {
+        jobs: arguments
+            .jobs
+            .map_or(if runner.launches() { JOBS } else { 1 }, usize::from),
+        seed: arguments.seed,
+        total_timeout: arguments.total_timeout,
+    };
+    let progress = progress(cases.len(), arguments.quiet);
+    let finished = |result: &CaseResult<'_>| {
+        progress.set_message(result.case.case.id.clone());
+        progress.inc(1);
+    };
+    let mut results = run_all(runner, &cases, &spec.data, &order, &finished);
+    progress.finish_and_clear();
+    let diagnoses = diagnose(&results);
+    let stale = settle_baseline(arguments, baseline, &mut results, &spec)?;
     let report = Report {
         target: name,
         reach: reach(arguments),
-        dialect: runner.dialect(),
+        dialect,
         results,
+        stale,
+        diagnoses,
+        selection: selection_text(arguments),
+        strict: arguments.strict,
         duration: start.elapsed(),
     };
     match arguments.format {
@@ -49,14 +85,88 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Status, Stop> {
     Ok(status(&report))
 }
 
+/// Servers that we started are in process groups of their own, so that a Ctrl-C at the terminal does not reach them.
+fn end_servers_when_interrupted() -> Result<(), Stop> {
+    ctrlc::set_handler(|| {
+        kill_all();
+        std::process::exit(Status::Interrupted as i32);
+    })
+    .map_err(|error| {
+        Stop::new(
+            Status::Usage,
+            format!("error: cannot wait for signals: {error}"),
+        )
+    })
+}
+
 fn status(report: &Report<'_>) -> Status {
     if report.count(Outcome::Crash) > 0 {
         Status::Crashed
-    } else if report.failures(Level::Must).next().is_some() {
+    } else if !report.is_conformant() {
         Status::NotConformant
+    } else if !report.stale.is_empty() {
+        Status::StaleBaseline
     } else {
         Status::Conformant
     }
+}
+
+/// The baseline; an empty one where none is asked for, or where it is about to be written for the first time.
+fn read_baseline(arguments: &RunArguments) -> Result<Baseline, Stop> {
+    let Some(path) = &arguments.baseline else {
+        return Ok(Baseline::default());
+    };
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if arguments.update_baseline && error.kind() == ErrorKind::NotFound => {
+            String::new()
+        }
+        Err(error) => {
+            return Err(Stop::new(
+                Status::Usage,
+                format!(
+                    "error: cannot read the baseline {}: {error}",
+                    path.display()
+                ),
+            ));
+        }
+    };
+    Baseline::read(&path.display().to_string(), &text).map_err(|findings| {
+        for finding in &findings {
+            say(&format!("{}\n\n", finding.render(&text)));
+        }
+        Stop::new(
+            Status::Usage,
+            "error: the baseline has mistakes; nothing was run",
+        )
+    })
+}
+
+/// Writes the baseline anew if that was asked for, then holds the results against it.
+fn settle_baseline(
+    arguments: &RunArguments,
+    mut baseline: Baseline,
+    results: &mut [CaseResult<'_>],
+    spec: &Spec,
+) -> Result<Vec<Stale>, Stop> {
+    if let Some(path) = arguments
+        .baseline
+        .as_ref()
+        .filter(|_| arguments.update_baseline)
+    {
+        let text = baseline.updated(results);
+        std::fs::write(path, &text).map_err(|error| {
+            Stop::new(
+                Status::Usage,
+                format!(
+                    "error: cannot write the baseline {}: {error}",
+                    path.display()
+                ),
+            )
+        })?;
+        baseline = Baseline::read(&path.display().to_string(), &text).unwrap_or_default();
+    }
+    Ok(baseline.apply(results, spec))
 }
 
 /// The cases that match, in the order of the specification.
@@ -68,10 +178,15 @@ pub(super) fn select<'a>(spec: &'a Spec, selection: &Selection) -> Result<Vec<Ca
             || globs.is_match(&case.clause.slug)
             || globs.is_match(&case.chapter.name)
     };
+    let of_level = |case: &CaseRef<'_>| {
+        let mut levels = selection.level.iter().map(|choice| choice.level());
+        selection.level.is_empty() || levels.any(|level| level == case.clause.level)
+    };
     let cases: Vec<_> = spec
         .cases()
         .filter(|case| wanted.is_empty() || matches(&wanted, case))
         .filter(|case| !matches(&unwanted, case))
+        .filter(of_level)
         .filter(|case| case.clause.level != Level::Retired)
         .collect();
     if cases.is_empty() {
@@ -80,6 +195,46 @@ pub(super) fn select<'a>(spec: &'a Spec, selection: &Selection) -> Result<Vec<Ca
         return Err(Stop::new(Status::NothingSelected, message));
     }
     Ok(cases)
+}
+
+/// What was selected, as the command line says it; empty if everything.
+fn selection_text(arguments: &RunArguments) -> String {
+    let selection = &arguments.selection;
+    let mut words = Vec::new();
+    words.extend(
+        selection
+            .select
+            .iter()
+            .map(|glob| format!("--select {}", quoted(glob))),
+    );
+    words.extend(
+        selection
+            .exclude
+            .iter()
+            .map(|glob| format!("--exclude {}", quoted(glob))),
+    );
+    words.extend(
+        selection
+            .level
+            .iter()
+            .map(|choice| format!("--level {}", choice.level().to_string().to_lowercase())),
+    );
+    words.extend(
+        arguments
+            .shard
+            .map(|shard| format!("--shard {}/{}", shard.index + 1, shard.count)),
+    );
+    words.join(" ")
+}
+
+/// A word of a shell command.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
+    if word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 fn globs(patterns: &[String]) -> Result<GlobSet, Stop> {
@@ -141,8 +296,8 @@ fn bundled(arguments: &RunArguments) -> Result<Target, Stop> {
     let dialect = arguments.dialect.claimed().unwrap_or(Dialect::Plain);
     let words = [
         "bundled-server",
-        "0",
-        "0",
+        "{port}",
+        "{meta_port}",
         "--bind",
         "127.0.0.1",
         "--dialect",
@@ -170,7 +325,7 @@ fn reach(arguments: &RunArguments) -> String {
         arguments
             .exec
             .iter()
-            .map(|command| format!("--exec '{}'", command.replace('\'', "'\\''"))),
+            .map(|command| format!("--exec {}", quoted(command))),
     );
     words.extend(
         arguments
@@ -188,32 +343,14 @@ fn reach(arguments: &RunArguments) -> String {
     words.join(" ")
 }
 
-/// One line on a terminal that says how far the run is.
-struct Progress {
-    total: usize,
-    begun: usize,
-    shown: bool,
-}
-
-impl Progress {
-    fn new(total: usize, quiet: bool) -> Progress {
-        Progress {
-            total,
-            begun: 0,
-            shown: !quiet && stderr().is_terminal(),
-        }
+/// How far the run is, on a terminal only.
+fn progress(cases: usize, quiet: bool) -> ProgressBar {
+    if quiet || !stderr().is_terminal() {
+        return ProgressBar::hidden();
     }
-
-    fn begin(&mut self, id: &str) {
-        self.begun += 1;
-        if self.shown {
-            say(&format!("\r\x1b[K{} of {}  {id}", self.begun, self.total));
-        }
+    let bar = ProgressBar::new(cases as u64);
+    if let Ok(style) = ProgressStyle::with_template("{pos} of {len}  {wide_msg}") {
+        bar.set_style(style);
     }
-
-    fn end(&self) {
-        if self.shown {
-            say("\r\x1b[K");
-        }
-    }
+    bar
 }

@@ -30,6 +30,7 @@ pub fn write(report: &Report<'_>, spec: &Spec, out: &mut impl Write) -> io::Resu
         write_failure(result, &report.reach, out)?;
     }
     write_summary(report, spec, out)?;
+    write_diagnoses(report, out)?;
     write_verdict(report, out)
 }
 
@@ -162,6 +163,23 @@ fn write_summary(report: &Report<'_>, spec: &Spec, out: &mut impl Write) -> io::
     Ok(())
 }
 
+fn write_diagnoses(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
+    if report.diagnoses.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    writeln!(out, "{BOLD}what seems to be wrong{BOLD:#}")?;
+    for diagnosis in &report.diagnoses {
+        writeln!(
+            out,
+            "  {NOTE}{}{NOTE:#}: {}",
+            diagnosis.certainty.name(),
+            diagnosis.sentence
+        )?;
+    }
+    Ok(())
+}
+
 fn write_verdict(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
     let failed = |level| report.failures(level).count();
     let ran = report.results.len() - report.count(Outcome::Skip);
@@ -192,6 +210,19 @@ fn write_verdict(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
         )?;
     }
     writeln!(out)?;
+    if report.count(Outcome::Xfail) > 0 {
+        writeln!(
+            out,
+            "{} cases fail as the baseline says",
+            report.count(Outcome::Xfail)
+        )?;
+    }
+    for stale in &report.stale {
+        writeln!(out, "{BAD}stale baseline{BAD:#}: {stale}")?;
+    }
+    if !report.selection.is_empty() {
+        writeln!(out, "only a part was run: {}", report.selection)?;
+    }
     let mut clauses: Vec<(&str, Level)> = report
         .results
         .iter()

@@ -48,6 +48,11 @@ pub fn render(report: &Report<'_>) -> Value {
         "target": report.target,
         "dialect": dialect,
         "duration_ms": report.duration.as_secs_f64() * 1e3,
+        "selection": report.selection,
+        "strict": report.strict,
+        "conformant": report.is_conformant(),
+        "diagnoses": report.diagnoses,
+        "stale": report.stale.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "summary": report.summary(),
         "cases": report.results.iter().map(case).collect::<Vec<_>>(),
     })

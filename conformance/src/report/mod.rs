@@ -6,6 +6,8 @@ pub mod json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::baseline::Stale;
+use crate::diagnose::Diagnosis;
 use crate::dialect::Dialect;
 use crate::runner::{CaseResult, Outcome};
 use crate::spec::Level;
@@ -21,6 +23,14 @@ pub struct Report<'a> {
     pub dialect: Dialect,
     /// One result a case, in the order of the specification.
     pub results: Vec<CaseResult<'a>>,
+    /// Where the results and the baseline disagree.
+    pub stale: Vec<Stale>,
+    /// What seems to be wrong with the server, in sentences.
+    pub diagnoses: Vec<Diagnosis>,
+    /// What was left out, in the words of the command line; empty if nothing was.
+    pub selection: String,
+    /// Whether SHOULD counts as MUST.
+    pub strict: bool,
     /// How long all took.
     pub duration: Duration,
 }
@@ -41,6 +51,12 @@ impl Report<'_> {
             .iter()
             .filter(|result| result.outcome == outcome)
             .count()
+    }
+
+    /// Whether the server does what it has to.
+    pub fn is_conformant(&self) -> bool {
+        let fails = |level| self.failures(level).next().is_some();
+        !fails(Level::Must) && !(self.strict && fails(Level::Should))
     }
 
     /// The failed cases of a level.

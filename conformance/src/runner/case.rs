@@ -1,10 +1,11 @@
 //! Carrying out the plan of one case.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::{Failure, Outcome, Settings};
+use super::{Failure, Observation, Outcome, OwnServer, Settings, process};
 use crate::client::{Connection, End, Next};
 use crate::dialect::GREETING;
 use crate::judge::{self, Demand, Demanded};
@@ -17,40 +18,66 @@ use crate::transcript::Port;
 /// After the last step, a server has this long to close a connection whose other direction we ended; one that does not close is not at fault here.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// Runs a plan.
-///
-/// # Errors
-/// The first failure.
-pub(super) fn execute(
-    plan: &Plan,
+/// Where a plan is carried out.
+pub(super) struct Scene<'a> {
     addresses: Addresses,
-    settings: &Settings,
+    pub(super) settings: &'a Settings,
     base: Base,
-    trace: &Trace,
-) -> Result<(), Failure> {
-    let mut actor = Actor {
-        context: &Context {
+    trace: &'a Trace,
+    /// The process, if it is ours and only ours.
+    pub(super) own: Option<&'a OwnServer<'a>>,
+    /// Its descriptors when the case began.
+    pub(super) descriptors: Option<usize>,
+    observations: Mutex<Vec<Observation>>,
+}
+
+impl<'a> Scene<'a> {
+    pub(super) fn new(
+        addresses: Addresses,
+        settings: &'a Settings,
+        base: Base,
+        trace: &'a Trace,
+        own: Option<&'a OwnServer<'a>>,
+    ) -> Scene<'a> {
+        Scene {
             addresses,
             settings,
             base,
             trace,
-        },
-        connections: BTreeMap::new(),
-    };
-    actor.run(&plan.steps)?;
-    actor.finish(plan)
-}
+            own,
+            descriptors: own.and_then(|own| process::descriptors(own.id())),
+            observations: Mutex::default(),
+        }
+    }
 
-struct Context<'a> {
-    addresses: Addresses,
-    settings: &'a Settings,
-    base: Base,
-    trace: &'a Trace,
+    /// Runs a plan, and adds the replies with numbers that were seen.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub(super) fn execute(
+        self,
+        plan: &Plan,
+        observations: &mut Vec<Observation>,
+    ) -> Result<(), Failure> {
+        let mut actor = Actor {
+            scene: &self,
+            connections: BTreeMap::new(),
+        };
+        let attempt = actor.run(&plan.steps).and_then(|()| actor.finish(plan));
+        drop(actor);
+        observations.append(
+            &mut self
+                .observations
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        attempt
+    }
 }
 
 /// Does the steps of some connections.
-struct Actor<'a> {
-    context: &'a Context<'a>,
+pub(super) struct Actor<'a> {
+    pub(super) scene: &'a Scene<'a>,
     connections: BTreeMap<usize, Client>,
 }
 
@@ -72,7 +99,7 @@ impl Client {
     }
 }
 
-fn failure(
+pub(super) fn failure(
     outcome: Outcome,
     step: &PlannedStep,
     expected: String,
@@ -98,10 +125,11 @@ impl Actor<'_> {
             Operation::Open { port, name } => return self.open(step, *port, name),
             Operation::Pause(duration) => {
                 // The transcript asks for time to pass, as a hint to TCP; nothing could be awaited.
-                thread::sleep(*duration);
+                thread::sleep(self.scene.settings.stretched(*duration));
                 return Ok(());
             }
             Operation::Together(lanes) => return self.together(lanes),
+            Operation::Process(check) => return self.check(step, *check),
             _ => {}
         }
         let Some(client) = self.connections.get_mut(&step.connection) else {
@@ -123,21 +151,24 @@ impl Actor<'_> {
                     client.connection.reset();
                 }
             }
-            Operation::Open { .. } | Operation::Pause(_) | Operation::Together(_) => {}
+            Operation::Open { .. }
+            | Operation::Pause(_)
+            | Operation::Together(_)
+            | Operation::Process(_) => {}
         }
         Ok(())
     }
 
     fn open(&mut self, step: &PlannedStep, port: Port, name: &str) -> Result<(), Failure> {
-        let settings = self.context.settings;
+        let settings = self.scene.settings;
         let (address, greeting) = match port {
             Port::Primary => (
-                self.context.addresses.primary,
+                self.scene.addresses.primary,
                 settings.manners.greeting.clone(),
             ),
-            Port::Secondary => (self.context.addresses.secondary, None),
+            Port::Secondary => (self.scene.addresses.secondary, None),
         };
-        let connection = Connection::open(name, address, settings.timeout, self.context.trace)
+        let connection = Connection::open(name, address, settings.timeout, self.scene.trace)
             .map_err(|error| {
                 failure(
                     Outcome::Error,
@@ -166,7 +197,7 @@ impl Actor<'_> {
                 connections.extend(self.connections.remove_entry(&step.connection));
             }
             actors.push(Actor {
-                context: self.context,
+                scene: self.scene,
                 connections,
             });
         }
@@ -192,7 +223,7 @@ impl Actor<'_> {
     }
 
     fn expect(&mut self, step: &PlannedStep, demand: &Demand) -> Result<(), Failure> {
-        let timeout = self.context.settings.timeout;
+        let timeout = self.scene.settings.timeout;
         let Some(client) = self.connections.get_mut(&step.connection) else {
             return Ok(());
         };
@@ -203,7 +234,7 @@ impl Actor<'_> {
                 self.judge(step, demand, next)
             }
             Demanded::Nothing(duration) => {
-                let duration = *duration;
+                let duration = self.scene.settings.stretched(*duration);
                 let next = client.next_line(duration);
                 match next {
                     Next::Silence(rest) if rest.is_empty() => Ok(()),
@@ -251,12 +282,16 @@ impl Actor<'_> {
                 (outcome, format!("{before}{how}"), String::new())
             }
             Next::Silence(rest) => {
-                let waited = humantime::format_duration(self.context.settings.timeout);
+                let waited = humantime::format_duration(self.scene.settings.timeout);
                 let received = match rest.as_slice() {
                     [] => format!("nothing for {waited}"),
-                    rest => format!("{} without a newline, then nothing", Shown(rest)),
+                    rest => format!(
+                        "{} without a newline, then nothing for {waited}",
+                        Shown(rest)
+                    ),
                 };
-                (Outcome::Timeout, received, String::new())
+                let late = self.wait_for_the_slow(step);
+                (Outcome::Timeout, received, late.unwrap_or_default())
             }
         };
         Err(failure(
@@ -269,12 +304,47 @@ impl Actor<'_> {
     }
 
     fn judge_line(&self, line: &[u8], demand: &Demand) -> Result<(), String> {
-        match &demand.what {
-            Demanded::Means(added) if !self.context.base.is_empty() => {
-                self.context.base.judge(line, added, demand.ignored)
+        let judgement = match &demand.what {
+            Demanded::Means(added) if !self.scene.base.is_empty() => {
+                self.scene.base.judge(line, added, demand.ignored)
             }
-            _ => judge::judge_line(line, demand, self.context.settings.manners.dialect),
+            _ => judge::judge_line(line, demand, self.scene.settings.manners.dialect),
+        };
+        // On top of what was there before the case, a line of the secondary port tells nothing about formulas.
+        if let Some(asked) = &demand.asked
+            && self.scene.base.is_empty()
+        {
+            let observation = Observation {
+                asked: asked.clone(),
+                line: line.to_vec(),
+                precisely: demand.precisely,
+                accepted: judgement.is_ok(),
+            };
+            let mut observations = self
+                .scene
+                .observations
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            observations.push(observation);
         }
+        judgement
+    }
+
+    /// Tells a slow server from a silent one: waits once more, with the verdict standing.
+    fn wait_for_the_slow(&mut self, step: &PlannedStep) -> Option<String> {
+        let timeout = self.scene.settings.timeout;
+        let start = Instant::now();
+        let client = self.connections.get_mut(&step.connection)?;
+        let late = match client.next_line(timeout) {
+            Next::Line(line) => Shown(&line).to_string(),
+            Next::End(End::Eof, _) => "the end of the stream".to_owned(),
+            Next::End(..) => "a reset".to_owned(),
+            Next::Silence(_) => return None,
+        };
+        let after = (timeout + start.elapsed()).as_secs_f64();
+        Some(format!(
+            "{late} came after {after:.1} s: the server is slow, not silent; --timeout gives it more time"
+        ))
     }
 
     /// Reads a line and follows the first branch whose first demand accepts it.
@@ -282,7 +352,7 @@ impl Actor<'_> {
         let Some(client) = self.connections.get_mut(&step.connection) else {
             return Ok(());
         };
-        let next = client.next_line(self.context.settings.timeout);
+        let next = client.next_line(self.scene.settings.timeout);
         let mut first_failure = None;
         for branch in branches {
             let Some((first, rest)) = branch.split_first() else {

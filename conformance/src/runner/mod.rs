@@ -4,20 +4,27 @@
 //! server for themselves.
 
 mod case;
+mod checks;
+mod pool;
 mod probe;
+mod process;
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::dialect::Dialect;
 use crate::means::Base;
-use crate::plan::plan;
+use crate::model::Asked;
+use crate::plan::{Plan, plan};
 use crate::spec::CaseRef;
-use crate::target::{Addresses, Server, Target, Unreachable};
+use crate::target::{Addresses, Launcher, Server, Target, Unreachable};
 use crate::trace::{Event, Trace};
 
-pub use probe::{Manners, detect};
+pub use pool::{Order, run_all};
+pub use probe::{Manners, Probed, probe};
 
 /// What a case came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -111,26 +118,88 @@ pub struct CaseResult<'a> {
     pub trace: Vec<Event>,
     /// What a server that we started has written, if the case failed.
     pub output: String,
+    /// The replies that held numbers, right or wrong, for [`crate::diagnose`].
+    pub observations: Vec<Observation>,
+    /// Whether the server was found to burn processor time after the case.
+    pub spun: bool,
     /// How long it took.
     pub duration: Duration,
+}
+
+impl<'a> CaseResult<'a> {
+    pub(crate) fn new(
+        case: CaseRef<'a>,
+        outcome: Outcome,
+        reason: Option<String>,
+    ) -> CaseResult<'a> {
+        CaseResult {
+            case,
+            outcome,
+            failure: None,
+            reason,
+            trace: Vec::new(),
+            output: String::new(),
+            observations: Vec::new(),
+            spun: false,
+            duration: Duration::ZERO,
+        }
+    }
+}
+
+/// A reply that was judged.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// What it is about.
+    pub asked: Asked,
+    /// The line.
+    pub line: Vec<u8>,
+    /// Whether only the best possible reply was acceptable.
+    pub precisely: bool,
+    /// Whether it was accepted.
+    pub accepted: bool,
 }
 
 /// What a case is run with.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How long a step may take.
+    /// How long the server may take over one step.
     pub timeout: Duration,
+    /// How long a request and its reply take; pauses and silences are never shorter than a few of these.
+    pub round_trip: Duration,
     /// How the server greets, and which dialect it speaks.
     pub manners: Manners,
 }
+
+impl Settings {
+    /// Settings for a server nearby.
+    pub fn new(timeout: Duration, manners: Manners) -> Settings {
+        Settings {
+            timeout,
+            round_trip: Duration::ZERO,
+            manners,
+        }
+    }
+
+    /// A time that a transcript names, stretched for a server that is far away.
+    fn stretched(&self, duration: Duration) -> Duration {
+        duration.max(self.round_trip * 4)
+    }
+}
+
+/// The shortest time-out that is chosen where none is given.
+const LEAST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs cases, one after the other, against one target.
 #[derive(Debug)]
 pub struct Runner {
     target: Target,
     settings: Settings,
+    /// Whether the server answered when it was probed, so that not answering later means something.
+    responsive: bool,
     /// The server that cases share which do not need their own.
     shared: Option<Server>,
+    /// Whether any job's server was found to burn processor time: then nobody's is kept for a second case.
+    spins: Arc<AtomicBool>,
 }
 
 impl Runner {
@@ -139,30 +208,47 @@ impl Runner {
         Runner {
             target,
             settings,
+            responsive: false,
             shared: None,
+            spins: Arc::default(),
         }
     }
 
-    /// Reaches the server, starting it if it is ours to start, and finds out its manners unless its dialect is given.
+    /// Reaches the server, starting it if it is ours to start, and finds out how far away it is, and its manners unless its dialect is given.
+    /// Without a time-out, one is chosen that fits the distance.
     ///
     /// # Errors
     /// If the server cannot be reached or started.
     pub fn reach(
         target: Target,
         dialect: Option<Dialect>,
-        timeout: Duration,
+        timeout: Option<Duration>,
     ) -> Result<Runner, Unreachable> {
-        let settings = Settings {
-            timeout,
-            manners: Manners::of(dialect.unwrap_or(Dialect::Plain)),
-        };
-        let mut runner = Runner::new(target, settings);
+        let manners = Manners::of(dialect.unwrap_or(Dialect::Plain));
+        let mut runner = Runner::new(
+            target,
+            Settings::new(timeout.unwrap_or(LEAST_TIMEOUT), manners),
+        );
         let addresses = runner.shared_addresses()?;
-        let detected = detect(addresses, timeout)?;
+        let probed = probe(addresses, runner.settings.timeout)?;
+        if let Some(round_trip) = probed.round_trip {
+            runner.responsive = true;
+            runner.settings.round_trip = round_trip;
+            runner.settings.timeout = timeout.unwrap_or(LEAST_TIMEOUT.max(round_trip * 100));
+        }
         if dialect.is_none() {
-            runner.settings.manners = detected;
+            runner.settings.manners = probed.manners;
         }
         Ok(runner)
+    }
+
+    /// Another runner for the same server, or for one of its own where servers are ours to start.
+    fn another(&self) -> Runner {
+        Runner {
+            responsive: self.responsive,
+            spins: self.spins.clone(),
+            ..Runner::new(self.target.clone(), self.settings.clone())
+        }
     }
 
     /// The dialect that the server is taken to speak.
@@ -170,9 +256,9 @@ impl Runner {
         self.settings.manners.dialect
     }
 
-    /// The target as it was given.
-    pub fn target(&self) -> &Target {
-        &self.target
+    /// Whether the servers are started by the runner, so that nobody else uses them.
+    pub fn launches(&self) -> bool {
+        matches!(self.target, Target::Launched(_))
     }
 
     /// The server for cases that need none of their own; a new one where the last one has ended.
@@ -181,115 +267,196 @@ impl Runner {
             Target::Running(addresses) => return Ok(*addresses),
             Target::Launched(launcher) => launcher,
         };
-        if self
-            .shared
-            .as_mut()
-            .is_none_or(|server| server.exit_status().is_some())
+        if let Some(server) = &mut self.shared
+            && server.exit_status().is_none()
         {
-            self.shared = Some(launcher.launch()?);
+            return Ok(server.addresses);
         }
-        self.shared
-            .as_ref()
-            .map(|server| server.addresses)
-            .ok_or_else(|| Unreachable("the server was not started".to_owned()))
+        let server = launcher.launch()?;
+        let addresses = server.addresses;
+        self.shared = Some(server);
+        Ok(addresses)
     }
 
     /// Runs one case.
     pub fn run<'a>(
         &mut self,
         case: CaseRef<'a>,
-        data: &std::collections::BTreeMap<String, Vec<u8>>,
+        data: &BTreeMap<String, Vec<u8>>,
     ) -> CaseResult<'a> {
-        let start = Instant::now();
-        let mut result = CaseResult {
-            case,
-            outcome: Outcome::Skip,
-            failure: None,
-            reason: None,
-            trace: Vec::new(),
-            output: String::new(),
-            duration: Duration::ZERO,
-        };
-        if let Some(dialect) = case
-            .case
-            .dialect
-            .filter(|dialect| *dialect != self.dialect())
-        {
-            result.reason = Some(format!("only for the {dialect} dialect"));
-            return result;
+        if let Some(reason) = self.reason_to_skip(case) {
+            return CaseResult::new(case, Outcome::Skip, Some(reason));
         }
+        let start = Instant::now();
+        let mut result = CaseResult::new(case, Outcome::Pass, None);
         let trace = Trace::default();
         let attempt = match plan(&case.case.transcript, case.case.dialect, data) {
             Err(errors) => Err(internal(format!(
                 "the transcript has no plan: {}",
                 errors[0].message
             ))),
-            Ok(plan) if case.uses_secondary() => self.run_alone(&plan, &trace, &mut result.output),
-            Ok(plan) => self.run_shared(&plan, &trace, &mut result.output),
+            Ok(plan) if case.uses_secondary() || case.uses_process() => {
+                self.run_alone(&plan, &trace, &mut result)
+            }
+            Ok(plan) => self.run_shared(&plan, &trace, &mut result),
         };
-        result.outcome = attempt
-            .as_ref()
-            .map_or_else(|failure| failure.outcome, |()| Outcome::Pass);
-        result.failure = attempt.err();
-        if result.outcome.is_failure() {
+        if let Err(failure) = attempt {
+            result.outcome = failure.outcome;
+            result.failure = Some(failure);
             result.trace = trace.events();
         }
         result.duration = start.elapsed();
         result
     }
 
+    fn reason_to_skip(&self, case: CaseRef<'_>) -> Option<String> {
+        if let Some(dialect) = case
+            .case
+            .dialect
+            .filter(|dialect| *dialect != self.dialect())
+        {
+            Some(format!("only for the {dialect} dialect"))
+        } else if case.uses_process() && !self.launches() {
+            Some("only for a server that the runner starts, with --exec".to_owned())
+        } else if case.uses_process() && !process::is_visible() {
+            Some("this system has no /proc to look at processes".to_owned())
+        } else {
+            None
+        }
+    }
+
     fn run_shared(
         &mut self,
-        plan: &crate::plan::Plan,
+        plan: &Plan,
         trace: &Trace,
-        output: &mut String,
+        result: &mut CaseResult<'_>,
     ) -> Result<(), Failure> {
         let addresses = self
             .shared_addresses()
             .map_err(|error| internal(error.to_string()))?;
-        let attempt = case::execute(plan, addresses, &self.settings, Base::default(), trace);
-        match &mut self.shared {
-            Some(server) => blame_crash(attempt, server, output),
+        let scene = case::Scene::new(addresses, &self.settings, Base::default(), trace, None);
+        let attempt = scene.execute(plan, &mut result.observations);
+        let attempt = match &mut self.shared {
+            Some(server) => blame_crash(attempt, server, &mut result.output),
             None => attempt,
+        };
+        if self.spins.load(Ordering::Relaxed) {
+            self.shared = None;
+            return attempt;
         }
+        let attempt = self.blame_deafness(attempt, addresses);
+        result.spun = self.has_spun();
+        attempt
     }
 
-    /// A case whose means matter: on a server of its own, or on differences.
+    /// A case whose means or processes matter: on a server of its own, or on differences.
     fn run_alone(
         &mut self,
-        plan: &crate::plan::Plan,
+        plan: &Plan,
         trace: &Trace,
-        output: &mut String,
+        result: &mut CaseResult<'_>,
     ) -> Result<(), Failure> {
-        let (addresses, base, mut server) = match &self.target {
+        match &self.target {
             Target::Running(addresses) => {
                 let base = probe::means(*addresses, self.settings.timeout).map_err(|why| {
                     internal(format!(
                         "the secondary port could not be asked before the case: {why}"
                     ))
                 })?;
-                (*addresses, base, None)
+                let scene = case::Scene::new(*addresses, &self.settings, base, trace, None);
+                scene.execute(plan, &mut result.observations)
             }
             Target::Launched(launcher) => {
-                let server = launcher
-                    .launch()
-                    .map_err(|error| internal(error.to_string()))?;
-                (server.addresses, Base::default(), Some(server))
+                let own =
+                    OwnServer::launch(launcher).map_err(|error| internal(error.to_string()))?;
+                let scene = case::Scene::new(
+                    own.addresses,
+                    &self.settings,
+                    Base::default(),
+                    trace,
+                    Some(&own),
+                );
+                let attempt = scene.execute(plan, &mut result.observations);
+                own.finish(attempt, &mut result.output)
             }
-        };
-        let attempt = case::execute(plan, addresses, &self.settings, base, trace);
-        match &mut server {
-            Some(server) => blame_crash(attempt, server, output),
-            None => attempt,
         }
     }
 
-    /// The address to point at for running a case again by hand.
-    pub fn address(&self) -> Option<SocketAddr> {
-        match &self.target {
-            Target::Running(addresses) => Some(addresses.primary),
-            Target::Launched(_) => None,
+    /// A server that answered before the case and answers nobody after it was broken by the case, whatever the case saw of it.
+    fn blame_deafness(
+        &mut self,
+        attempt: Result<(), Failure>,
+        addresses: Addresses,
+    ) -> Result<(), Failure> {
+        let crashed = attempt
+            .as_ref()
+            .is_err_and(|failure| failure.outcome == Outcome::Crash);
+        if !self.responsive || crashed || probe::answers(addresses.primary, self.settings.timeout) {
+            return attempt;
         }
+        // Whatever hangs there must not be blamed on the next case.
+        self.shared = None;
+        let step = attempt.err().map_or(0..0, |failure| failure.step);
+        Err(Failure {
+            outcome: Outcome::Crash,
+            step,
+            expected: "a server that answers a new session after the case".to_owned(),
+            received: "no answer".to_owned(),
+            why: String::new(),
+        })
+    }
+
+    /// Whether the shared server burns processor time although no client is connected. Then it is replaced, so that the other cases have a machine
+    /// to run on.
+    fn has_spun(&mut self) -> bool {
+        /// A server that waits is never found running; one that finishes something is so only for a moment.
+        const BUSY: f64 = 0.9;
+
+        let busy = self
+            .shared
+            .as_ref()
+            .is_some_and(|server| process::is_visible() && process::busy(server.id()) > BUSY);
+        if busy {
+            self.shared = None;
+            self.spins.store(true, Ordering::Relaxed);
+        }
+        busy
+    }
+}
+
+/// A server for one case, which may end it and start it again.
+#[derive(Debug)]
+pub(super) struct OwnServer<'a> {
+    launcher: &'a Launcher,
+    addresses: Addresses,
+    server: Mutex<Server>,
+    /// Whether the case has ended it.
+    ended: AtomicBool,
+}
+
+impl<'a> OwnServer<'a> {
+    fn launch(launcher: &'a Launcher) -> Result<OwnServer<'a>, Unreachable> {
+        let server = launcher.launch()?;
+        Ok(OwnServer {
+            launcher,
+            addresses: server.addresses,
+            server: Mutex::new(server),
+            ended: AtomicBool::new(false),
+        })
+    }
+
+    fn finish(self, attempt: Result<(), Failure>, output: &mut String) -> Result<(), Failure> {
+        let mut server = self
+            .server
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        if self.ended.into_inner() {
+            if attempt.is_err() {
+                *output = server.output();
+            }
+            return attempt;
+        }
+        blame_crash(attempt, &mut server, output)
     }
 }
 

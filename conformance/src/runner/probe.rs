@@ -1,7 +1,7 @@
 //! Questions to the server outside of any case.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::client::{Connection, End, Next};
 use crate::decimal::{self, Printed};
@@ -29,28 +29,68 @@ impl Manners {
     }
 }
 
-/// Finds out the dialect without a clock: asks for the count, and looks whether a line precedes the number.
+/// What was found out about a server before the cases.
+#[derive(Clone, Debug)]
+pub struct Probed {
+    /// How it behaves.
+    pub manners: Manners,
+    /// How long a request and its reply take; none if it did not answer.
+    pub round_trip: Option<Duration>,
+}
+
+/// Requests whose round trips are measured; the median counts.
+const ROUND_TRIPS: usize = 5;
+
+/// Finds out the dialect, without a clock: asks for the count, and looks whether a line precedes the number. Then measures round trips.
 ///
 /// # Errors
 /// If nobody listens on one of the two ports.
-pub fn detect(addresses: Addresses, timeout: Duration) -> Result<Manners, Unreachable> {
+pub fn probe(addresses: Addresses, timeout: Duration) -> Result<Probed, Unreachable> {
     connect(addresses.secondary, "secondary", timeout)?;
     let mut session = connect(addresses.primary, "primary", timeout)?;
+    let mut manners = Manners::of(Dialect::Plain);
     session.send(b"count\n");
-    let is_number =
-        |line: &[u8]| matches!(decimal::parse(line.trim_ascii()), Some(Printed::Finite(_)));
-    let first = session.next_line(timeout);
-    if let Next::Line(first) = first
-        && !is_number(&first)
+    let Next::Line(first) = session.next_line(timeout) else {
+        return Ok(Probed {
+            manners,
+            round_trip: None,
+        });
+    };
+    if !is_number(&first)
         && let Next::Line(second) = session.next_line(timeout)
         && is_number(&second)
     {
-        return Ok(Manners {
+        manners = Manners {
             dialect: Dialect::Classic,
             greeting: Some(first),
-        });
+        };
     }
-    Ok(Manners::of(Dialect::Plain))
+    let mut round_trips = Vec::new();
+    for _ in 0..ROUND_TRIPS {
+        let start = Instant::now();
+        session.send(b"count\n");
+        if let Next::Line(_) = session.next_line(timeout) {
+            round_trips.push(start.elapsed());
+        }
+    }
+    round_trips.sort();
+    Ok(Probed {
+        manners,
+        round_trip: round_trips.get(round_trips.len() / 2).copied(),
+    })
+}
+
+fn is_number(line: &[u8]) -> bool {
+    matches!(decimal::parse(line.trim_ascii()), Some(Printed::Finite(_)))
+}
+
+/// Whether a new session is answered.
+pub(super) fn answers(primary: SocketAddr, timeout: Duration) -> bool {
+    let Ok(mut session) = connect(primary, "primary", timeout) else {
+        return false;
+    };
+    session.send(b"count\n");
+    matches!(session.next_line(timeout), Next::Line(_))
 }
 
 fn connect(address: SocketAddr, port: &str, timeout: Duration) -> Result<Connection, Unreachable> {

@@ -25,6 +25,7 @@ chapters![
     "sessions.md",
     "secondary.md",
     "dialects.md",
+    "process.md",
 ];
 
 data![

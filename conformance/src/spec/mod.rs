@@ -135,6 +135,11 @@ impl CaseRef<'_> {
         self.case.transcript.uses_secondary()
     }
 
+    /// Whether the case looks at the server as a process, so that the runner must have started it.
+    pub fn uses_process(&self) -> bool {
+        self.case.transcript.uses_process()
+    }
+
     /// The line of the chapter, counted from 1, at an offset in the transcript's text.
     pub fn line_of(&self, offset: usize) -> usize {
         let before = &self.chapter.source[..self.case.span.start + offset];

@@ -5,6 +5,7 @@
 
 mod parse;
 mod print;
+mod words;
 
 use std::ops::Range;
 use std::time::Duration;
@@ -24,16 +25,25 @@ pub struct Transcript {
 impl Transcript {
     /// Whether any step belongs to a connection to the secondary port.
     pub fn uses_secondary(&self) -> bool {
-        fn any(steps: &[Step]) -> bool {
+        self.any_action(|connection, action| {
+            connection == "meta" || *action == Action::Open(Port::Secondary)
+        })
+    }
+
+    /// Whether any step looks at the server as a process.
+    pub fn uses_process(&self) -> bool {
+        self.any_action(|_, action| matches!(action, Action::Process(_)))
+    }
+
+    fn any_action(&self, found: impl Fn(&str, &Action) -> bool) -> bool {
+        fn any(steps: &[Step], found: &impl Fn(&str, &Action) -> bool) -> bool {
             steps.iter().any(|step| match &step.kind {
-                StepKind::Act { connection, action } => {
-                    connection == "meta" || *action == Action::Open(Port::Secondary)
-                }
-                StepKind::Repeat { steps, .. } | StepKind::Together { steps } => any(steps),
-                StepKind::Either { branches } => branches.iter().any(|branch| any(branch)),
+                StepKind::Act { connection, action } => found(connection, action),
+                StepKind::Repeat { steps, .. } | StepKind::Together { steps } => any(steps, found),
+                StepKind::Either { branches } => branches.iter().any(|steps| any(steps, found)),
             })
         }
-        any(&self.steps)
+        any(&self.steps, &found)
     }
 }
 
@@ -94,6 +104,53 @@ pub enum Action {
     Close,
     /// `reset`: abort.
     Reset,
+    /// `process CHECK`: look at the server as a process; belongs to no connection.
+    Process(Check),
+}
+
+/// What can be seen of, or done to, the process of a server that the runner has started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// Every child that has ended is reaped.
+    Reaped,
+    /// No child is left.
+    Alone,
+    /// It has no more descriptors open than when the case began.
+    Descriptors,
+    /// It and its children use next to no processor time.
+    Idle,
+    /// It ends on SIGTERM.
+    Terminate,
+    /// It is killed, and its children end too.
+    Kill,
+    /// It starts again on the same ports.
+    Restart,
+}
+
+impl Check {
+    /// Every check.
+    pub const ALL: [Check; 7] = [
+        Check::Reaped,
+        Check::Alone,
+        Check::Descriptors,
+        Check::Idle,
+        Check::Terminate,
+        Check::Kill,
+        Check::Restart,
+    ];
+
+    /// The word in a transcript.
+    pub fn name(self) -> &'static str {
+        match self {
+            Check::Reaped => "reaped",
+            Check::Alone => "alone",
+            Check::Descriptors => "descriptors",
+            Check::Idle => "idle",
+            Check::Terminate => "terminate",
+            Check::Kill => "kill",
+            Check::Restart => "restart",
+        }
+    }
 }
 
 /// The two ports of a server.

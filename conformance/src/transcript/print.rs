@@ -66,6 +66,7 @@ impl Display for Action {
             Action::HalfClose => write!(f, "half-close"),
             Action::Close => write!(f, "close"),
             Action::Reset => write!(f, "reset"),
+            Action::Process(check) => write!(f, "process {}", check.name()),
         }
     }
 }

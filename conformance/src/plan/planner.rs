@@ -1,0 +1,341 @@
+//! The state of planning: which connections are open, and what the model owes on them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{MOST_STEPS, Operation, Plan, PlannedStep};
+use crate::dialect::Dialect;
+use crate::exact::{Sample, rational};
+use crate::model::{Asked, Inputs, Quantity, Reply, Session};
+use crate::transcript::{Action, Piece, Port, Step, StepKind, SyntaxError, Transcript};
+
+pub(super) struct Planner<'a> {
+    pub(super) data: &'a BTreeMap<String, Vec<u8>>,
+    pub(super) dialect: Option<Dialect>,
+    pub(super) open: BTreeMap<String, Connection>,
+    pub(super) opened: usize,
+    /// The means that the server has recorded since the case began.
+    pub(super) means: Sample,
+    /// What each session had taken in that has ended by `exit`.
+    pub(super) exited: Vec<Inputs>,
+    /// An `exit` whose line was not waited for, so that nobody knows whether its mean is recorded.
+    pub(super) doubtful: Option<Range<usize>>,
+    pub(super) errors: Vec<SyntaxError>,
+}
+
+/// A connection as the model sees it.
+pub(super) struct Connection {
+    pub(super) id: usize,
+    pub(super) port: Port,
+    pub(super) session: Session,
+    /// Replies that the server owes, and the step that asked for them.
+    pub(super) owed: VecDeque<(Owed, Range<usize>)>,
+    /// Whether we have ended our direction.
+    pub(super) half_closed: bool,
+    /// Whether an `either` block has made the state unknown.
+    pub(super) branched: bool,
+    /// A line whose meaning depends on the limit of the server; only `either` can follow.
+    pub(super) unsettled: Option<Range<usize>>,
+}
+
+/// What a server sends of itself or in reply.
+#[derive(Clone, Debug)]
+pub(super) enum Owed {
+    Reply(Reply, Asked),
+    Means,
+}
+
+impl<'a> Planner<'a> {
+    pub(super) fn new(dialect: Option<Dialect>, data: &'a BTreeMap<String, Vec<u8>>) -> Self {
+        Planner {
+            data,
+            dialect,
+            open: BTreeMap::new(),
+            opened: 0,
+            means: Sample::default(),
+            exited: Vec::new(),
+            doubtful: None,
+            errors: Vec::new(),
+        }
+    }
+
+    pub(super) fn plan(mut self, transcript: &Transcript) -> Result<Plan, Vec<SyntaxError>> {
+        let mut unrolled = Vec::new();
+        self.unroll(&transcript.steps, &mut unrolled);
+        let steps = self.sequence(&unrolled);
+        self.leave_nothing_unread();
+        if self.errors.is_empty() {
+            return Ok(Plan { steps });
+        }
+        self.errors.sort_by_key(|error| error.span.start);
+        self.errors.dedup();
+        Err(self.errors)
+    }
+
+    pub(super) fn error(
+        &mut self,
+        span: &Range<usize>,
+        message: impl Into<String>,
+        allowed: impl Into<String>,
+    ) {
+        self.errors.push(SyntaxError {
+            span: span.clone(),
+            message: message.into(),
+            allowed: allowed.into(),
+        });
+    }
+
+    /// Writes `repeat` blocks out.
+    pub(super) fn unroll<'s>(&mut self, steps: &'s [Step], out: &mut Vec<&'s Step>) {
+        for step in steps {
+            match &step.kind {
+                StepKind::Repeat { times, steps } => {
+                    for _ in 0..*times {
+                        self.unroll(steps, out);
+                        if out.len() > MOST_STEPS {
+                            let most = format!("at most {MOST_STEPS} steps in all");
+                            return self.error(&step.span, "this unrolls to too many steps", most);
+                        }
+                    }
+                }
+                _ => out.push(step),
+            }
+        }
+    }
+
+    pub(super) fn sequence(&mut self, steps: &[&Step]) -> Vec<PlannedStep> {
+        let mut planned = Vec::with_capacity(steps.len());
+        for step in steps {
+            match &step.kind {
+                StepKind::Act { connection, action } => {
+                    self.act(&step.span, connection, action, &mut planned);
+                }
+                StepKind::Together { steps } => {
+                    let operation = self.together(&step.span, steps);
+                    planned.push(PlannedStep {
+                        span: step.span.clone(),
+                        connection: 0,
+                        operation,
+                    });
+                }
+                StepKind::Either { branches } => self.either(&step.span, branches, &mut planned),
+                StepKind::Repeat { .. } => unreachable!("repeat blocks are unrolled first"),
+            }
+        }
+        planned
+    }
+
+    /// The open connection of that name, opened if it is not.
+    pub(super) fn connection(
+        &mut self,
+        name: &str,
+        span: &Range<usize>,
+        out: &mut Vec<PlannedStep>,
+    ) -> &mut Connection {
+        if !self.open.contains_key(name) {
+            let port = if name == "meta" {
+                Port::Secondary
+            } else {
+                Port::Primary
+            };
+            self.open_connection(name, port, span, out);
+        }
+        self.open.get_mut(name).expect("it was opened just now")
+    }
+
+    fn open_connection(
+        &mut self,
+        name: &str,
+        port: Port,
+        span: &Range<usize>,
+        out: &mut Vec<PlannedStep>,
+    ) {
+        if self.open.contains_key(name) {
+            return self.error(
+                span,
+                "this connection is open",
+                "`close`, `reset` or `< eof` first, or another name",
+            );
+        }
+        let id = self.opened;
+        self.opened += 1;
+        let mut owed = VecDeque::new();
+        if port == Port::Secondary {
+            owed.push_back((Owed::Means, span.clone()));
+        }
+        let connection = Connection {
+            id,
+            port,
+            session: match self.dialect {
+                Some(Dialect::Classic) => Session::limited(),
+                _ => Session::default(),
+            },
+            owed,
+            half_closed: false,
+            branched: false,
+            unsettled: None,
+        };
+        self.open.insert(name.to_owned(), connection);
+        out.push(PlannedStep {
+            span: span.clone(),
+            connection: id,
+            operation: Operation::Open {
+                port,
+                name: name.to_owned(),
+            },
+        });
+    }
+
+    pub(super) fn octets(&mut self, span: &Range<usize>, action: &Action) -> Option<Arc<[u8]>> {
+        let mut octets = Vec::new();
+        match action {
+            Action::SendLine(text) => {
+                octets.extend_from_slice(text.as_bytes());
+                octets.push(b'\n');
+            }
+            Action::SendPieces(pieces) => {
+                for piece in pieces {
+                    match piece {
+                        Piece::Octets {
+                            octets: piece,
+                            times,
+                        } => octets.extend(piece.repeat(*times)),
+                        Piece::File(path) => match self.data.get(path) {
+                            Some(file) => octets.extend_from_slice(file),
+                            None => {
+                                let known = self.data.keys().map(|name| format!("`{name}`"));
+                                let known = known.collect::<Vec<_>>().join(", ");
+                                self.error(
+                                    span,
+                                    format!("there is no file `{path}` in the specification"),
+                                    known,
+                                );
+                                return None;
+                            }
+                        },
+                    }
+                }
+            }
+            _ => return None,
+        }
+        Some(octets.into())
+    }
+
+    fn act(
+        &mut self,
+        span: &Range<usize>,
+        name: &str,
+        action: &Action,
+        out: &mut Vec<PlannedStep>,
+    ) {
+        let operation = match action {
+            Action::Open(port) => return self.open_connection(name, *port, span, out),
+            // These open nothing: they may stand before the first connection.
+            Action::Pause(duration) => {
+                return self.unconnected(span, name, Operation::Pause(*duration), out);
+            }
+            Action::Process(check) => {
+                return self.unconnected(span, name, Operation::Process(*check), out);
+            }
+            Action::SendLine(_) | Action::SendPieces(_) => {
+                let Some(octets) = self.octets(span, action) else {
+                    return;
+                };
+                self.send(span, name, &octets, out);
+                Operation::Send(octets)
+            }
+            Action::Expect(expectation) => return self.expect(span, name, expectation, out),
+            Action::HalfClose => {
+                self.connection(name, span, out).half_closed = true;
+                Operation::HalfClose
+            }
+            Action::Close => Operation::Close,
+            Action::Reset => Operation::Reset,
+        };
+        let id = self.connection(name, span, out).id;
+        if matches!(operation, Operation::Close | Operation::Reset) {
+            self.forget(name);
+        }
+        out.push(PlannedStep {
+            span: span.clone(),
+            connection: id,
+            operation,
+        });
+    }
+
+    fn unconnected(
+        &mut self,
+        span: &Range<usize>,
+        name: &str,
+        operation: Operation,
+        out: &mut Vec<PlannedStep>,
+    ) {
+        let connection = self.open.get(name).map_or(0, |connection| connection.id);
+        out.push(PlannedStep {
+            span: span.clone(),
+            connection,
+            operation,
+        });
+    }
+
+    fn send(&mut self, span: &Range<usize>, name: &str, octets: &[u8], out: &mut Vec<PlannedStep>) {
+        let connection = self.connection(name, span, out);
+        if connection.half_closed {
+            return self.error(
+                span,
+                "our direction of this connection is closed",
+                "sending before `half-close`",
+            );
+        }
+        if connection.port == Port::Secondary {
+            return;
+        }
+        let answer = connection.session.receive(octets);
+        let owed = answer.replies.into_iter().zip(answer.asked);
+        connection
+            .owed
+            .extend(owed.map(|(reply, asked)| (Owed::Reply(reply, asked), span.clone())));
+        if answer.depends_on_limit {
+            connection.unsettled = Some(span.clone());
+        }
+    }
+
+    /// A connection ends without our having waited for what it still owes.
+    fn forget(&mut self, name: &str) {
+        if let Some(connection) = self.open.remove(name) {
+            for (owed, span) in connection.owed {
+                if matches!(owed, Owed::Reply(Reply::Exit { count: 1.., .. }, _)) {
+                    self.doubtful = Some(span);
+                }
+            }
+        }
+    }
+
+    /// Takes the next owed reply as received.
+    pub(super) fn receive(&mut self, name: &str) -> Option<Owed> {
+        let connection = self.open.get_mut(name)?;
+        let (owed, _) = connection.owed.pop_front()?;
+        if let Owed::Reply(Reply::Exit { mean, .. }, Asked::Session { inputs, .. }) = &owed {
+            self.exited.push(inputs.clone());
+            if let Quantity::Defined(_) = mean {
+                self.means.add(&rational(mean.to_f64()));
+            }
+        }
+        Some(owed)
+    }
+
+    /// At the end of the case every reply has been waited for, or its connection was closed on purpose.
+    fn leave_nothing_unread(&mut self) {
+        for (_, connection) in mem::take(&mut self.open) {
+            if let Some((_, span)) = connection.owed.front() {
+                self.error(
+                    span,
+                    "the reply to this is never read",
+                    "an expectation, `< rest`, `close` or `reset`",
+                );
+            }
+        }
+    }
+}
