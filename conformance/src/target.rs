@@ -140,15 +140,10 @@ impl Launcher {
 
     fn launch_at(&self, addresses: Option<Addresses>) -> Result<Server, Unreachable> {
         match self {
-            Launcher::Template(template) => {
-                let addresses = match addresses {
-                    Some(addresses) => addresses,
-                    None => free_ports().map_err(|error| {
-                        Unreachable(format!("there are no free ports: {error}"))
-                    })?,
-                };
-                launch_template(template, addresses)
-            }
+            Launcher::Template(template) => match addresses {
+                Some(addresses) => launch_template(template, addresses),
+                None => launch_on_free_ports(template),
+            },
             Launcher::Announcing {
                 program, arguments, ..
             } => {
@@ -168,6 +163,21 @@ impl Launcher {
             }
         }
     }
+}
+
+/// Nothing reserves a free port between our finding it and the server's taking it, so somebody else may be faster.
+fn launch_on_free_ports(template: &str) -> Result<Server, Unreachable> {
+    const TRIES: usize = 4;
+    let mut last = Err(Unreachable("there are no free ports".to_owned()));
+    for _ in 0..TRIES {
+        let addresses = free_ports()
+            .map_err(|error| Unreachable(format!("there are no free ports: {error}")))?;
+        last = launch_template(template, addresses);
+        if last.is_ok() {
+            break;
+        }
+    }
+    last
 }
 
 fn launch_template(template: &str, addresses: Addresses) -> Result<Server, Unreachable> {
@@ -279,15 +289,26 @@ fn spawn(mut command: Command, addresses: Addresses) -> Result<Server, Unreachab
     })
 }
 
-/// Two ports that are free now. Nothing reserves them, but the system hands out others first.
+/// Ports that were found free for servers which still run, or are about to: what is free once is found again.
+static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+
+/// Two ports that are free now.
 fn free_ports() -> std::io::Result<Addresses> {
-    let listeners = [
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
-    ];
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut found = Vec::new();
+    // Those that turn out to be taken stay open until the end, so that they are not found again.
+    let mut open = Vec::new();
+    while found.len() < 2 {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        if taken.insert(address.port()) {
+            found.push(address);
+        }
+        open.push(listener);
+    }
     Ok(Addresses {
-        primary: listeners[0].local_addr()?,
-        secondary: listeners[1].local_addr()?,
+        primary: found[0],
+        secondary: found[1],
     })
 }
 
@@ -363,5 +384,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
+        let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.remove(&self.addresses.primary.port());
+        taken.remove(&self.addresses.secondary.port());
     }
 }

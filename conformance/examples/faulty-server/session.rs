@@ -47,13 +47,16 @@ impl<'a> Session<'a> {
             return replies.into_bytes();
         }
         self.partial.extend_from_slice(octets);
-        while let Some(length) = self.partial.iter().position(|&octet| octet == b'\n') {
-            if self.exited || self.dropped {
-                break;
-            }
-            let line: Vec<u8> = self.partial.drain(..=length).collect();
-            self.line(&line[..length], &mut replies);
+        let held = std::mem::take(&mut self.partial);
+        let mut rest = held.as_slice();
+        while let Some(length) = rest.iter().position(|&octet| octet == b'\n')
+            && !self.exited
+            && !self.dropped
+        {
+            self.line(&rest[..length], &mut replies);
+            rest = &rest[length + 1..];
         }
+        self.partial = rest.to_vec();
         if self.server.has(Fault::UnterminatedProcessed) && !self.exited && self.partial == b"exit"
         {
             self.line(b"exit", &mut replies);
@@ -235,6 +238,9 @@ fn mean(values: &[f64]) -> f64 {
 }
 
 fn variance(values: &[f64]) -> f64 {
+    if values.len() < 2 {
+        return f64::NAN;
+    }
     let mean = mean(values);
     values
         .iter()

@@ -138,7 +138,7 @@ struct RunArguments {
     #[arg(long, value_enum, default_value_t = DialectChoice::Auto)]
     dialect: DialectChoice,
 
-    /// How long the server may take over one step [default: 1s, or a hundred round trips].
+    /// How long the server may take over one step [default: 2s, or a hundred round trips].
     #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
     timeout: Option<Duration>,
 
@@ -146,7 +146,7 @@ struct RunArguments {
     #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
     total_timeout: Option<Duration>,
 
-    /// Cases that run at once [default: 8 where the runner starts the servers, 1 against a running one].
+    /// Cases that run at once [default: 16 where the runner starts the servers, 1 against a running one].
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: Option<u16>,
 

@@ -16,7 +16,7 @@ use crate::spec::{CaseRef, Level, Spec};
 use crate::target::{Addresses, Launcher, Target, kill_all};
 
 /// Jobs where every job has a server of its own: mostly they wait.
-const JOBS: usize = 8;
+const JOBS: usize = 16;
 
 /// Runs the selected cases and writes the report.
 pub(super) fn run(arguments: &RunArguments) -> Result<Status, Stop> {

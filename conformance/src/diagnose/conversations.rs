@@ -29,18 +29,20 @@ const PATTERNS: &[Pattern] = &[
     Pattern {
         sentence: "a word that only begins like a command is taken for the command; compare the whole line",
         shows: |result, failure| {
-            failure.expected == "error"
-                && holds_number(failure)
-                && result.case.clause.slug.starts_with("command.")
+            failure.expected == "error" && result.case.clause.slug.starts_with("command.")
         },
         clauses: &["command.exact"],
     },
     Pattern {
         sentence: "a number followed by something else is taken for the number; check where `strtod` stopped",
         shows: |result, failure| {
-            failure.expected == "error"
-                && holds_number(failure)
-                && !result.case.clause.slug.starts_with("command.exact")
+            let at_the_end = [
+                "value.nothing-after",
+                "value.one-per-line",
+                "line.octets",
+                "command.alone",
+            ];
+            failure.expected == "error" && at_the_end.contains(&result.case.clause.slug.as_str())
         },
         clauses: &["value.nothing-after"],
     },
@@ -86,6 +88,35 @@ const PATTERNS: &[Pattern] = &[
             result.case.clause.slug == "meta.own-writes" && failure.outcome == Outcome::Fail
         },
         clauses: &["meta.own-writes"],
+    },
+    Pattern {
+        sentence: "a session that ended without `exit` leaves a mean behind",
+        shows: |result, failure| {
+            result.case.clause.slug == "meta.no-exit" && failure.outcome == Outcome::Fail
+        },
+        clauses: &["meta.no-exit"],
+    },
+    Pattern {
+        sentence: "a last line without newline is processed when the client has gone",
+        shows: |result, _| {
+            ["session.unterminated", "meta.no-exit"].contains(&result.case.clause.slug.as_str())
+        },
+        clauses: &["session.unterminated"],
+    },
+    Pattern {
+        sentence: "sessions see what belongs to others; every session needs its own buffers and its own statistics",
+        shows: |result, _| {
+            result.case.case.text.contains("together {")
+                || result.case.clause.slug.starts_with("isolation.")
+        },
+        clauses: &["isolation.statistics", "session.concurrent"],
+    },
+    Pattern {
+        sentence: "the secondary port waits for input; it has to send its line on connect",
+        shows: |result, failure| {
+            failure.outcome == Outcome::Timeout && result.case.uses_secondary()
+        },
+        clauses: &["meta.line"],
     },
     Pattern {
         sentence: "the connection stays open after the exit line",

@@ -7,6 +7,7 @@ use crate::decimal::Printed;
 use crate::judge;
 use crate::model::{Asked, Input, Request};
 use crate::runner::{CaseResult, Observation};
+use crate::spec::Level;
 
 /// A way to compute the replies that is known to be wrong.
 struct Hypothesis {
@@ -81,6 +82,14 @@ const HYPOTHESES: &[Hypothesis] = &[
                 .iter()
                 .map(|input| value(input).unwrap_or(0.0))
                 .collect()
+        },
+        ..RIGHT
+    },
+    Hypothesis {
+        sentence: "a bad line clears the statistics; it must change nothing",
+        kept: |inputs| {
+            let behind = inputs.iter().rposition(|input| *input == Input::Bad);
+            values(&inputs[behind.map_or(0, |bad| bad + 1)..])
         },
         ..RIGHT
     },
@@ -226,7 +235,12 @@ impl Hypothesis {
                     .collect();
                 let means = (self.means)(&sessions);
                 let mean = (self.mean_of_means)(&sessions, &means);
-                vec![means.len() as f64, mean, variance(&means).sqrt()]
+                let stddev = if means.len() < 2 {
+                    f64::NAN
+                } else {
+                    variance(&means).sqrt()
+                };
+                vec![means.len() as f64, mean, stddev]
             }
         }
     }
@@ -243,11 +257,29 @@ impl Hypothesis {
     fn explains(&self, observation: &Observation) -> bool {
         let printed = judge::numbers(&observation.line);
         let predicted = self.predict(&observation.asked);
+        let shown = printed
+            .iter()
+            .zip(&predicted)
+            .map(|(printed, value)| shows(printed, *value));
         printed.len() == predicted.len()
-            && printed
-                .iter()
-                .zip(predicted)
-                .all(|(printed, value)| shows(printed, value))
+            && shown.enumerate().all(|(index, shown)| {
+                shown
+                    || index == 0
+                        && printed
+                            .first()
+                            .is_some_and(|printed| self.counts_all(printed, &observation.asked))
+            })
+    }
+
+    /// Whether a count is that of all values, although not all are kept: the two are often different variables.
+    fn counts_all(&self, printed: &Printed, asked: &Asked) -> bool {
+        match asked {
+            Asked::Session {
+                request: Request::Count | Request::Exit,
+                inputs,
+            } => shows(printed, (self.count)(&values(&inputs.to_vec()))),
+            _ => false,
+        }
     }
 }
 
@@ -275,16 +307,32 @@ fn shows(printed: &Printed, value: f64) -> bool {
 /// Replies that a reading can be held against: to be sure, more than this must be explained.
 const ENOUGH: usize = 2;
 
+/// One that explains less than one in so many wrong replies is not worth saying.
+const WORTH_SAYING: usize = 4;
+
 pub(super) fn diagnose(results: &[CaseResult<'_>]) -> Vec<Diagnosis> {
-    let numeric = |observation: &&Observation| !judge::numbers(&observation.line).is_empty();
-    let all: Vec<&Observation> = results
-        .iter()
-        .flat_map(|result| &result.observations)
-        .filter(numeric)
-        .collect();
-    let (right, mut wrong): (Vec<&Observation>, Vec<&Observation>) = all
+    let mut wrong = Vec::new();
+    let mut right = Vec::new();
+    for result in results {
+        for observation in &result.observations {
+            if judge::numbers(&observation.line).is_empty() {
+                continue;
+            }
+            if observation.accepted || RIGHT.explains(observation) {
+                right.push(observation);
+            } else {
+                wrong.push((result.case.clause.level, observation));
+            }
+        }
+    }
+    // Where a MUST is broken, what only a careful server does would confuse.
+    if wrong.iter().any(|(level, _)| *level == Level::Must) {
+        wrong.retain(|(level, _)| *level == Level::Must);
+    }
+    let mut wrong: Vec<&Observation> = wrong
         .into_iter()
-        .partition(|observation| observation.accepted || RIGHT.explains(observation));
+        .map(|(_, observation)| observation)
+        .collect();
     // Where more is wrong than the last digits, the last digits would only confuse.
     if wrong.iter().any(|wrong| !wrong.precisely) {
         wrong.retain(|wrong| !wrong.precisely);
@@ -315,7 +363,13 @@ pub(super) fn diagnose(results: &[CaseResult<'_>]) -> Vec<Diagnosis> {
     candidates
         .into_iter()
         // One that explains everything leaves nothing for the others; otherwise there may be several faults.
-        .filter(|(_, explained)| best < wrong.len() || *explained == best)
+        .filter(|(_, explained)| {
+            if best == wrong.len() {
+                *explained == best
+            } else {
+                *explained * WORTH_SAYING >= wrong.len()
+            }
+        })
         .map(|(hypothesis, explained)| {
             let certain = explained == wrong.len() && explained >= ENOUGH;
             let evidence = format!(

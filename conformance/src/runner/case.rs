@@ -112,6 +112,7 @@ pub(super) fn failure(
         expected,
         received,
         why: why.to_owned(),
+        slow: false,
     }
 }
 
@@ -291,7 +292,16 @@ impl Actor<'_> {
                     ),
                 };
                 let late = self.wait_for_the_slow(step);
-                (Outcome::Timeout, received, late.unwrap_or_default())
+                return Err(Failure {
+                    slow: late.is_some(),
+                    ..failure(
+                        Outcome::Timeout,
+                        step,
+                        judge::describe(&demand.what),
+                        received,
+                        &late.unwrap_or_default(),
+                    )
+                });
             }
         };
         Err(failure(

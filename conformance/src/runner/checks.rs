@@ -2,12 +2,16 @@
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::case::{Actor, failure};
 use super::{Failure, Outcome, OwnServer, process};
 use crate::plan::PlannedStep;
 use crate::target::Signal;
 use crate::transcript::Check;
+
+/// What a process does of itself takes less than this, however busy the machine.
+const BEFORE_LONG: Duration = Duration::from_secs(10);
 
 /// Running in more than this part of the looks is not waiting.
 const IDLE: f64 = 0.1;
@@ -51,7 +55,7 @@ impl Actor<'_> {
         let Some(own) = self.scene.own else {
             return Ok(());
         };
-        let limit = self.scene.settings.timeout;
+        let limit = self.scene.settings.timeout.max(BEFORE_LONG);
         let fail = |expected: &str, received: String| {
             Err(failure(
                 Outcome::Fail,
