@@ -85,11 +85,16 @@ impl Signals {
         (STOPS.load(Ordering::Relaxed), signal)
     }
 
-    /// In a child: back to the default actions, then to the mask that the server was started with.
-    /// SIGPIPE stays ignored; a lost peer is an error of the write.
+    /// In a child that has left the process group of the server: back to the default actions, then
+    /// to the mask that the server was started with. SIGPIPE stays ignored; a lost peer is an error
+    /// of the write.
+    ///
+    /// A stop signal that was sent to the group before this child left it was meant for the server.
+    /// It is pending here, and being ignored for a moment is what discards it.
     pub(crate) fn restore(&self) -> io::Result<()> {
         set_action(Signal::SIGCHLD, SigHandler::SigDfl)?;
         for signal in STOP_SIGNALS {
+            set_action(signal, SigHandler::SigIgn)?;
             set_action(signal, SigHandler::SigDfl)?;
         }
         self.original.thread_set_mask()?;

@@ -92,10 +92,9 @@ impl Listener {
         })
     }
 
-    /// How long this listener still rests; `None` if it does not.
-    pub(super) fn rest(&self, now: Instant) -> Option<Duration> {
-        let rest = self.resting_until?.saturating_duration_since(now);
-        (!rest.is_zero()).then_some(rest)
+    /// Until when this listener rests; `None` if it does not.
+    pub(super) fn resting_until(&self, now: Instant) -> Option<Instant> {
+        self.resting_until.filter(|&until| now < until)
     }
 
     /// The next connection; `None` if nobody waits, or if the system cannot accept one more.
@@ -192,7 +191,7 @@ mod tests {
     fn an_idle_listener_neither_blocks_nor_rests() {
         let mut listener = Listener::open("primary", ANY).expect("a free port");
         assert!(listener.accept(Log::new(Default::default())).is_none());
-        assert_eq!(listener.rest(Instant::now()), None);
+        assert_eq!(listener.resting_until(Instant::now()), None);
     }
 
     #[test]

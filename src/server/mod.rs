@@ -24,7 +24,7 @@ use nix::unistd::{ForkResult, getpid};
 use self::children::Children;
 use self::listeners::{Listener, Listeners};
 use self::records::Records;
-use self::secondary::{Lingering, TICK};
+use self::secondary::Lingering;
 use crate::child;
 use crate::config::Config;
 use crate::log::{Log, reason};
@@ -176,18 +176,15 @@ impl Server {
 
         let mut set = FdSet::new();
         set.insert(self.records.as_fd());
-        for listener in listeners().filter(|listener| listener.rest(now).is_none()) {
+        for listener in listeners().filter(|listener| listener.resting_until(now).is_none()) {
             set.insert(listener.as_fd());
         }
         let due = listeners()
-            .filter_map(|listener| listener.rest(now))
-            .chain((!self.lingering.is_empty()).then_some(TICK))
-            .chain(
-                self.deadline
-                    .map(|deadline| deadline.saturating_duration_since(now)),
-            )
+            .filter_map(|listener| listener.resting_until(now))
+            .chain(self.lingering.due())
+            .chain(self.deadline)
             .min()
-            .map(TimeSpec::from);
+            .map(|due| TimeSpec::from(due.saturating_duration_since(now)));
 
         let mask = self.signals.mask_while_waiting();
         let found = pselect(None, &mut set, None, None, due.as_ref(), mask);
