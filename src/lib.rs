@@ -16,6 +16,7 @@
 //! | [`record`] | what a session leaves behind, in 32 octets |
 //! | [`session`] | one conversation, without clock, socket or process |
 //! | `child` | after the fork: a session on a socket, its record, its lingering close |
+//! | [`sandbox`] | what the processes may ask of the system |
 //! | `server` | the parent: pselect loop, listeners, children, secondary port |
 //! | `sys` | the system calls that need `unsafe`, and nothing else |
 //! | `log` | one line an event, one write a line |
@@ -35,6 +36,7 @@ pub mod cli;
 pub mod line;
 pub mod protocol;
 pub mod record;
+pub mod sandbox;
 pub mod session;
 pub mod stats;
 
