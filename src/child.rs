@@ -148,6 +148,7 @@ fn set_up(stream: &TcpStream, inheritance: &Inheritance) -> Result<(), Errno> {
     setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
     die_with_parent()?;
     inheritance.signals.restore()?;
+    sys::close_all_but([stream.as_fd(), inheritance.records.as_fd()])?;
     set_options(stream, inheritance.config.idle_timeout)
         .map_err(|error| Errno::try_from(error).unwrap_or(Errno::UnknownErrno))
 }

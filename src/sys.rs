@@ -6,8 +6,9 @@
 )]
 
 use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
 #[cfg(target_os = "linux")]
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::panic;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
@@ -151,6 +152,27 @@ pub(crate) fn adopt(descriptor: RawFd) -> OwnedFd {
     // SAFETY: that protocol makes this process the owner of the descriptor, and the caller, who has
     // it from there, hands each one over once.
     unsafe { OwnedFd::from_raw_fd(descriptor) }
+}
+
+/// In a child: closes all descriptors but these and the standard streams, wherever they come from.
+#[cfg(target_os = "linux")]
+pub(crate) fn close_all_but(mut kept: [BorrowedFd<'_>; 2]) -> Result<(), Errno> {
+    kept.sort_by_key(|descriptor| descriptor.as_raw_fd());
+    let [low, high] = kept.map(|descriptor| descriptor.as_raw_fd().cast_unsigned());
+    for (first, last) in [(3, low - 1), (low + 1, high - 1), (high + 1, u32::MAX)] {
+        if first <= last {
+            // SAFETY: a child keeps no object that owns one of these descriptors: those of the
+            // parent went out of scope, and nothing knows of any others.
+            Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
+        }
+    }
+    Ok(())
+}
+
+/// Elsewhere, a session may hold what the server was started with.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn close_all_but(_kept: [BorrowedFd<'_>; 2]) -> Result<(), Errno> {
+    Ok(())
 }
 
 /// Ends the process without running anything that the parent registered for its own end.
