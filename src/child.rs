@@ -4,6 +4,7 @@
 //! [`sys::exit_now`], with the status of an [`End`], and never returns into the code of its parent.
 //! It writes nothing to the log: what is worth telling is in its status.
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, ErrorKind, PipeWriter, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
@@ -104,7 +105,7 @@ impl End {
     }
 
     /// What to call it in the log.
-    pub(crate) fn reason(self) -> String {
+    pub(crate) fn reason(self) -> Cow<'static, str> {
         let reason = match self {
             End::Exit => "exit",
             End::InputEnded => "end of input",
@@ -115,9 +116,11 @@ impl End {
             End::NotRecorded => "its mean could not be recorded",
             End::NotConfined => "it could not be confined",
             End::Panicked => "it panicked",
-            End::NotStarted(errno) => return format!("cannot set it up: {}", describe(errno)),
+            End::NotStarted(errno) => {
+                return format!("cannot set it up: {}", describe(errno)).into();
+            }
         };
-        reason.to_owned()
+        reason.into()
     }
 }
 

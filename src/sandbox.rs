@@ -63,18 +63,22 @@ mod linux {
     use super::SandboxError;
 
     /// What a session calls; also mmap, but for no memory that is executable.
+    ///
+    /// The kernel compiles the filter anew for each session, so that every call costs a little.
     #[rustfmt::skip]
     const SESSION: &[c_long] = &[
-        // its client, the pipe, the standard streams
-        libc::SYS_recvfrom, libc::SYS_sendto, libc::SYS_read, libc::SYS_write, libc::SYS_shutdown,
+        // its client, the pipe, standard error
+        libc::SYS_recvfrom, libc::SYS_sendto, libc::SYS_write, libc::SYS_shutdown,
         // waiting; the kernel restarts that after a stop and a continuation
         #[cfg(target_arch = "x86_64")]
         libc::SYS_poll,
-        libc::SYS_ppoll, libc::SYS_restart_syscall, libc::SYS_rt_sigreturn,
+        #[cfg(not(target_arch = "x86_64"))]
+        libc::SYS_ppoll,
+        libc::SYS_restart_syscall,
         // the clock, where the kernel does not answer in user space
         libc::SYS_clock_gettime,
         // the allocator
-        libc::SYS_brk, libc::SYS_munmap, libc::SYS_mremap, libc::SYS_madvise, libc::SYS_futex,
+        libc::SYS_brk, libc::SYS_munmap, libc::SYS_mremap, libc::SYS_madvise,
         libc::SYS_getpid, libc::SYS_exit_group,
     ];
 
@@ -82,7 +86,8 @@ mod linux {
     #[rustfmt::skip]
     const SERVER: &[c_long] = &[
         // the loop
-        libc::SYS_pselect6, libc::SYS_accept4, libc::SYS_close, libc::SYS_getsockname, libc::SYS_rt_sigprocmask, libc::SYS_rt_sigaction,
+        libc::SYS_pselect6, libc::SYS_accept4, libc::SYS_read, libc::SYS_close, libc::SYS_getsockname,
+        libc::SYS_rt_sigprocmask, libc::SYS_rt_sigaction, libc::SYS_rt_sigreturn, libc::SYS_futex,
         // processes
         #[cfg(target_arch = "x86_64")]
         libc::SYS_fork,

@@ -12,6 +12,10 @@ use nix::unistd::Pid;
 use crate::child::End;
 use crate::log::{Field, Log, Throttle};
 
+/// How many sessions there is room for before the first one. To make room is to tidy the heap up,
+/// which is better done once, here, than in each child when it needs its first buffer.
+const FEW_SESSIONS: usize = 1000;
+
 pub(super) struct Children {
     peers: HashMap<Pid, SocketAddr>,
     sessions: HashMap<Source, usize>,
@@ -43,7 +47,7 @@ impl Source {
 impl Children {
     pub(super) fn new(log: Log) -> Self {
         Children {
-            peers: HashMap::new(),
+            peers: HashMap::with_capacity(FEW_SESSIONS),
             sessions: HashMap::new(),
             log,
             failures: Throttle::default(),
@@ -110,7 +114,7 @@ impl Children {
             return;
         };
         let end = End::from_status(status);
-        let reason = end.map_or_else(|| format!("exit status {status}"), End::reason);
+        let reason = end.map_or_else(|| format!("exit status {status}").into(), End::reason);
         let fields = with_reason(session(pid, &peer), &reason);
         if end.is_some_and(End::is_ordinary) {
             self.log.detail("session ended", &fields);

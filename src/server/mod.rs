@@ -13,6 +13,7 @@ mod systemd;
 
 use std::fmt;
 use std::io;
+use std::mem;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Instant;
@@ -179,6 +180,8 @@ impl Server {
     /// In a child: keeps what a session needs. All else goes out of scope here, and with it every
     /// descriptor that a child must not hold; close-on-exec does not help without an exec.
     fn disinherit(self) -> Inheritance {
+        // There is nothing to close in it, and to free its memory would be to copy it first.
+        mem::forget(self.children);
         Inheritance {
             config: self.config,
             signals: self.signals,

@@ -10,6 +10,9 @@ use crate::log::{Field, Log, Throttle};
 use crate::record::{RECORD_LEN, Record};
 use crate::stats::Statistics;
 
+/// Few, because after each fork the parent has to copy every page of its stack that it writes to.
+const RECORDS_PER_READ: usize = 16;
+
 pub(super) struct Records {
     reader: PipeReader,
     /// What children inherit. The parent keeps it, too: with no writer left, the read end would
@@ -42,7 +45,7 @@ impl Records {
     /// Adds up what is in the pipe. A child writes one record and no child is started meanwhile, so
     /// there are no more of them than children.
     pub(super) fn drain(&mut self) {
-        let mut buffer = [0; 128 * RECORD_LEN];
+        let mut buffer = [0; RECORDS_PER_READ * RECORD_LEN];
         loop {
             match self.reader.read(&mut buffer) {
                 Ok(0) => return,
