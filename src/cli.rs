@@ -4,14 +4,13 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::builder::RangedU64ValueParser;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
 
 use crate::config::{Config, LEAST_MAX_LINE};
-use crate::log::{Level, Log};
+use crate::log::{Format, Log, Verbosity};
 use crate::protocol::Dialect;
 use crate::server;
 
@@ -21,11 +20,17 @@ Examples:
   meta-stats-server 4000 4001                   serve on other ports
   meta-stats-server 0 0 --port-file ports.txt   let the system choose, and write down what it chose
   meta-stats-server --bind ::1 -v               local IPv6 clients only, and log every session
+  meta-stats-server --user nobody               started by root, serve without its privileges
+  META_STATS_IDLE_TIMEOUT=30s meta-stats-server settings from the environment
   printf '1\\n2.5\\nmean\\nexit\\n' | nc localhost 3100
 
 Signals:
   SIGTERM and SIGINT stop the server: it accepts nobody new, waits for the sessions that are open,
   at most for --drain-timeout, and logs the last meta statistics. A second signal ends it at once.
+
+Service managers:
+  Listening sockets that systemd passes, the primary one first, take the place of the two ports and
+  of --bind; the server tells systemd when it is ready and when it stops.
 
 Exit status:
   0        stopped by a signal
@@ -42,32 +47,66 @@ Exit status:
 #[command(name = "meta-stats-server", version, after_help = AFTER_HELP, max_term_width = 100)]
 struct Arguments {
     /// Primary port, where clients send values; 0 is any free port
+    #[arg(env = "META_STATS_PORT")]
     #[arg(default_value_t = Config::default().primary_port)]
     port: u16,
 
     /// Secondary port, which tells the statistics of the means; 0 is any free port
+    #[arg(env = "META_STATS_META_PORT")]
     #[arg(default_value_t = Config::default().secondary_port)]
     meta_port: u16,
 
     /// Local address of both ports; `::` is every IPv6 (and usually IPv4) address
-    #[arg(long, value_name = "ADDR", default_value_t = Config::default().bind)]
+    #[arg(long, value_name = "ADDR", env = "META_STATS_BIND")]
+    #[arg(default_value_t = Config::default().bind)]
     bind: IpAddr,
 
     /// How to greet, and how to write numbers
-    #[arg(long, value_name = "DIALECT", value_enum, default_value_t)]
+    #[arg(long, value_name = "DIALECT", env = "META_STATS_DIALECT")]
+    #[arg(value_enum, default_value_t)]
     dialect: DialectName,
 
     /// Longest line in octets, its newline included [default: 65536, classic: 80]
-    #[arg(long, value_name = "BYTES", value_parser = line_limit())]
+    #[arg(long, value_name = "BYTES", env = "META_STATS_MAX_LINE")]
+    #[arg(value_parser = line_limit())]
     max_line: Option<usize>,
 
-    /// How long open sessions may go on once the server was asked to stop, such as 10s or 500ms
-    #[arg(long, value_name = "DUR", value_parser = humantime::parse_duration, default_value = "10s")]
-    drain_timeout: Duration,
+    /// Sessions at once; further clients wait until one ends
+    #[arg(long, value_name = "N", env = "META_STATS_MAX_SESSIONS")]
+    #[arg(default_value_t = Config::default().max_sessions)]
+    max_sessions: usize,
+
+    /// Sessions at once of one IPv4 address or IPv6 network of 64 bits; further ones are refused
+    #[arg(long, value_name = "N", env = "META_STATS_MAX_SESSIONS_PER_SOURCE")]
+    #[arg(default_value_t = Config::default().max_sessions_per_source)]
+    max_sessions_per_source: usize,
+
+    /// How long a session may go without a complete line, such as 5m or 500ms
+    #[arg(long, value_name = "DUR", env = "META_STATS_IDLE_TIMEOUT")]
+    #[arg(default_value_t = Config::default().idle_timeout.into())]
+    idle_timeout: humantime::Duration,
+
+    /// How long open sessions may go on once the server was asked to stop
+    #[arg(long, value_name = "DUR", env = "META_STATS_DRAIN_TIMEOUT")]
+    #[arg(default_value_t = Config::default().drain_timeout.into())]
+    drain_timeout: humantime::Duration,
+
+    /// User whose privileges to take before the first client is accepted; needs root
+    #[arg(long, value_name = "NAME", env = "META_STATS_USER")]
+    user: Option<String>,
+
+    /// Do not confine sessions to the few system calls that they need
+    #[arg(long)]
+    no_sandbox: bool,
 
     /// Write the addresses of both ports to this file once they are open
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", env = "META_STATS_PORT_FILE")]
     port_file: Option<PathBuf>,
+
+    /// How to write the log, which goes to standard error
+    #[arg(long, value_name = "FORMAT", env = "META_STATS_LOG_FORMAT")]
+    #[arg(value_enum, default_value_t)]
+    log_format: LogFormat,
 
     /// Log the start and the end of every session
     #[arg(short, long, conflicts_with = "quiet")]
@@ -76,6 +115,16 @@ struct Arguments {
     /// Log errors only
     #[arg(short, long)]
     quiet: bool,
+}
+
+/// [`Format`], as it is called on the command line.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum LogFormat {
+    /// A line of words and fields, for people
+    #[default]
+    Text,
+    /// An object a line, for programs
+    Json,
 }
 
 /// [`Dialect`], as it is called on the command line.
@@ -107,7 +156,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             return exit_code(error.exit_code());
         }
     };
-    let log = Log::new(config.log_level);
+    let log = config.log;
     match server::run(config) {
         Ok(server::Stop::Drained) => ExitCode::SUCCESS,
         Ok(server::Stop::AtOnce(signal)) => exit_code(128 + signal as i32),
@@ -134,12 +183,23 @@ impl Arguments {
             secondary_port: self.meta_port,
             dialect,
             max_line: self.max_line.unwrap_or(dialect.default_max_line()),
-            drain_timeout: self.drain_timeout,
+            max_sessions: self.max_sessions,
+            max_sessions_per_source: self.max_sessions_per_source,
+            idle_timeout: self.idle_timeout.into(),
+            drain_timeout: self.drain_timeout.into(),
+            sandbox: !self.no_sandbox,
+            user: self.user,
             port_file: self.port_file,
-            log_level: match (self.quiet, self.verbose) {
-                (true, _) => Level::Quiet,
-                (false, false) => Level::Normal,
-                (false, true) => Level::Verbose,
+            log: Log {
+                verbosity: match (self.quiet, self.verbose) {
+                    (true, _) => Verbosity::Quiet,
+                    (false, false) => Verbosity::Normal,
+                    (false, true) => Verbosity::Verbose,
+                },
+                format: match self.log_format {
+                    LogFormat::Text => Format::Text,
+                    LogFormat::Json => Format::Json,
+                },
             },
         };
         config
@@ -151,6 +211,7 @@ impl Arguments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn config(args: &[&str]) -> Result<Config, ErrorKind> {
         let args = [&["meta-stats-server"], args].concat();
@@ -206,6 +267,16 @@ mod tests {
         assert_eq!(timeout("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(timeout("2m"), Ok(Duration::from_secs(120)));
         assert_eq!(timeout("soon"), Err(ErrorKind::ValueValidation));
+    }
+
+    #[test]
+    fn limits_are_positive() {
+        for limit in ["--max-sessions", "--max-sessions-per-source"] {
+            assert_eq!(refused(&[limit, "0"]), Some(ErrorKind::ValueValidation));
+            assert_eq!(refused(&[limit, "1"]), None);
+        }
+        let refused = refused(&["--idle-timeout", "0s"]);
+        assert_eq!(refused, Some(ErrorKind::ValueValidation));
     }
 
     #[test]

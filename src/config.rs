@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::log::Level;
+use crate::log::Log;
 use crate::protocol::Dialect;
 
 /// What every server must accept: 79 octets and the LF.
@@ -22,11 +22,22 @@ pub(crate) struct Config {
     pub(crate) dialect: Dialect,
     /// Longest line in octets, its LF included.
     pub(crate) max_line: usize,
+    /// How many sessions there may be at once; further clients wait in the backlog.
+    pub(crate) max_sessions: usize,
+    /// How many of them one source may have; it is told when it wants more.
+    pub(crate) max_sessions_per_source: usize,
+    /// How long a session may go without a complete line, and how long its client may leave replies
+    /// unread.
+    pub(crate) idle_timeout: Duration,
     /// How long sessions may go on once the server was asked to stop.
     pub(crate) drain_timeout: Duration,
+    /// Whether processes are confined.
+    pub(crate) sandbox: bool,
+    /// Whose privileges to take before the first client is accepted.
+    pub(crate) user: Option<String>,
     /// Where to write the addresses of both ports once they are open.
     pub(crate) port_file: Option<PathBuf>,
-    pub(crate) log_level: Level,
+    pub(crate) log: Log,
 }
 
 /// Why settings do not go together.
@@ -34,6 +45,8 @@ pub(crate) struct Config {
 pub(crate) enum ConfigError {
     SamePort(u16),
     ShortLines(usize),
+    NoSessions,
+    NoIdleTime,
 }
 
 impl Config {
@@ -43,6 +56,12 @@ impl Config {
         }
         if self.max_line < LEAST_MAX_LINE {
             return Err(ConfigError::ShortLines(self.max_line));
+        }
+        if self.max_sessions == 0 || self.max_sessions_per_source == 0 {
+            return Err(ConfigError::NoSessions);
+        }
+        if self.idle_timeout.is_zero() {
+            return Err(ConfigError::NoIdleTime);
         }
         Ok(self)
     }
@@ -65,9 +84,17 @@ impl Default for Config {
             secondary_port: 3101,
             dialect,
             max_line: dialect.default_max_line(),
+            // A session takes some 100 KiB of memory and a process; systems that number processes
+            // up to 32768 have room for this many and for other programs.
+            max_sessions: 16_384,
+            // One source alone cannot shut out all others.
+            max_sessions_per_source: 12_288,
+            idle_timeout: Duration::from_secs(300),
             drain_timeout: Duration::from_secs(10),
+            sandbox: true,
+            user: None,
             port_file: None,
-            log_level: Level::default(),
+            log: Log::default(),
         }
     }
 }
@@ -83,6 +110,12 @@ impl fmt::Display for ConfigError {
                 f,
                 "lines of at most {limit} octets are too short; allow at least {LEAST_MAX_LINE}"
             ),
+            ConfigError::NoSessions => {
+                f.write_str("a server without sessions serves nobody; allow at least 1")
+            }
+            ConfigError::NoIdleTime => {
+                f.write_str("an idle time-out of nothing ends every session; allow at least 1ms")
+            }
         }
     }
 }
@@ -123,5 +156,27 @@ mod tests {
             Some(ConfigError::ShortLines(79))
         );
         assert!(with_max_line(80).validate().is_ok());
+    }
+
+    #[test]
+    fn somebody_must_be_served_for_some_time() {
+        let refused = |config: Config| config.validate().err();
+        for config in [
+            Config {
+                max_sessions: 0,
+                ..Config::default()
+            },
+            Config {
+                max_sessions_per_source: 0,
+                ..Config::default()
+            },
+        ] {
+            assert_eq!(refused(config), Some(ConfigError::NoSessions));
+        }
+        let config = Config {
+            idle_timeout: Duration::ZERO,
+            ..Config::default()
+        };
+        assert_eq!(refused(config), Some(ConfigError::NoIdleTime));
     }
 }

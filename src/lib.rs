@@ -16,17 +16,21 @@
 //! | [`record`] | what a session leaves behind, in 32 octets |
 //! | [`session`] | one conversation, without clock, socket or process |
 //! | `child` | after the fork: a session on a socket, its record, its lingering close |
+//! | [`sandbox`] | what the processes may ask of the system |
+//! | [`threats`] | no code: who may want what from the server, and what stands in the way |
 //! | `server` | the parent: pselect loop, listeners, children, secondary port |
 //! | `sys` | the system calls that need `unsafe`, and nothing else |
 //! | `log` | one line an event, one write a line |
 //!
 //! Imports point one way: {`line`, `protocol`, `stats`, `record`} ← `session` ← `child` ← `server` ←
-//! `cli`. Everyone may read `config` and write to `log`; only `child` and `server` use `sys`.
+//! `cli`. Everyone may read `config`; only `server` and `cli` write to `log`; only `child` and
+//! `server` use `sys` and `sandbox`.
 //!
 //! # Invariants
 //!
 //! - The parent interprets no byte that a client sent, and waits for no client.
 //! - A child holds its socket, the write end of the pipe, the standard streams and nothing else.
+//! - A child calls nothing of the system that a session has no use for.
 //! - A record is in the pipe before its client learns that the session is over.
 //! - No answer is rounded twice.
 //! - No thread is ever started: the process forks.
@@ -35,8 +39,12 @@ pub mod cli;
 pub mod line;
 pub mod protocol;
 pub mod record;
+pub mod sandbox;
 pub mod session;
 pub mod stats;
+
+#[doc = include_str!("server/THREATS.md")]
+pub mod threats {}
 
 mod child;
 mod config;

@@ -5,11 +5,14 @@
     reason = "fork, sigaction and _exit have contracts that the compiler cannot check"
 )]
 
-use std::io;
+use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
+#[cfg(target_os = "linux")]
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::panic;
-use std::process;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
+use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction};
 use nix::unistd::{self, ForkResult};
@@ -17,6 +20,7 @@ use nix::unistd::{self, ForkResult};
 static CHILD_ENDED: AtomicBool = AtomicBool::new(false);
 static STOPS: AtomicU32 = AtomicU32::new(0);
 static LAST_STOP: AtomicI32 = AtomicI32::new(0);
+static IS_CHILD: AtomicBool = AtomicBool::new(false);
 
 /// Runs between any two instructions of the program, so it does no more than set flags.
 extern "C" fn note(signal: c_int) {
@@ -85,19 +89,23 @@ impl Signals {
         (STOPS.load(Ordering::Relaxed), signal)
     }
 
-    /// In a child: back to the default actions, then to the mask that the server was started with.
-    /// SIGPIPE stays ignored; a lost peer is an error of the write.
-    pub(crate) fn restore(&self) -> io::Result<()> {
+    /// In a child that has left the process group of the server: back to the default actions, then
+    /// to the mask that the server was started with. SIGPIPE stays ignored; a lost peer is an error
+    /// of the write.
+    ///
+    /// A stop signal that was sent to the group before this child left it was meant for the server.
+    /// It is pending here, and being ignored for a moment is what discards it.
+    pub(crate) fn restore(&self) -> Result<(), Errno> {
         set_action(Signal::SIGCHLD, SigHandler::SigDfl)?;
         for signal in STOP_SIGNALS {
+            set_action(signal, SigHandler::SigIgn)?;
             set_action(signal, SigHandler::SigDfl)?;
         }
-        self.original.thread_set_mask()?;
-        Ok(())
+        self.original.thread_set_mask()
     }
 }
 
-fn set_action(signal: Signal, handler: SigHandler) -> io::Result<()> {
+fn set_action(signal: Signal, handler: SigHandler) -> Result<(), Errno> {
     let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
     // SAFETY: `note`, the only function that is ever installed, touches atomics and nothing else,
     // and the previous action is not used.
@@ -114,19 +122,57 @@ pub(crate) fn require_single_thread() -> io::Result<()> {
     }
 }
 
-/// Forks. In the child, a panic aborts instead of unwinding into the code of the parent.
+/// Forks.
 pub(crate) fn fork() -> io::Result<ForkResult> {
     // SAFETY: the process has a single thread (`require_single_thread`, and this crate starts
     // none), so that no lock of the allocator or of anything else is held in the child.
     let result = unsafe { unistd::fork() }?;
     if result.is_child() {
-        let report = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            report(info);
-            process::abort();
-        }));
+        IS_CHILD.store(true, Ordering::Relaxed);
     }
     Ok(result)
+}
+
+/// Makes a panic in a child end it with this status, instead of unwinding into the code of the
+/// parent. It is told on standard error without a backtrace, which takes files to make.
+pub(crate) fn contain_panics(status: i32) {
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if IS_CHILD.load(Ordering::Relaxed) {
+            let _ = writeln!(io::stderr(), "{info}");
+            exit_now(status);
+        }
+        report(info);
+    }));
+}
+
+/// Takes a descriptor that another process left to this one, as the protocol of systemd has it.
+#[cfg(target_os = "linux")]
+pub(crate) fn adopt(descriptor: RawFd) -> OwnedFd {
+    // SAFETY: that protocol makes this process the owner of the descriptor, and the caller, who has
+    // it from there, hands each one over once.
+    unsafe { OwnedFd::from_raw_fd(descriptor) }
+}
+
+/// In a child: closes all descriptors but these and the standard streams, wherever they come from.
+#[cfg(target_os = "linux")]
+pub(crate) fn close_all_but(mut kept: [BorrowedFd<'_>; 2]) -> Result<(), Errno> {
+    kept.sort_by_key(|descriptor| descriptor.as_raw_fd());
+    let [low, high] = kept.map(|descriptor| descriptor.as_raw_fd().cast_unsigned());
+    for (first, last) in [(3, low - 1), (low + 1, high - 1), (high + 1, u32::MAX)] {
+        if first <= last {
+            // SAFETY: a child keeps no object that owns one of these descriptors: those of the
+            // parent went out of scope, and nothing knows of any others.
+            Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
+        }
+    }
+    Ok(())
+}
+
+/// Elsewhere, a session may hold what the server was started with.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn close_all_but(_kept: [BorrowedFd<'_>; 2]) -> Result<(), Errno> {
+    Ok(())
 }
 
 /// Ends the process without running anything that the parent registered for its own end.

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::socket::{Backlog, listen};
 
-use super::Error;
+use super::{Error, systemd};
 use crate::config::Config;
-use crate::log::{Log, reason};
+use crate::log::{Field, Log, Throttle, reason};
 
 /// How long a listener rests when the system cannot accept, most likely for want of descriptors. The
 /// connection waits in the backlog, and pselect would report it at once, again and again.
@@ -28,38 +28,55 @@ pub(super) struct Listener {
     socket: TcpListener,
     name: &'static str,
     resting_until: Option<Instant>,
-    /// Whether a rest was logged since a connection was accepted.
-    rest_logged: bool,
+    failures: Throttle,
 }
 
 impl Listeners {
+    /// Takes the sockets that the service manager opened, or opens them.
     pub(super) fn open(config: &Config) -> Result<Self, Error> {
-        Ok(Listeners {
-            primary: Listener::open("primary", config.primary_address())?,
-            secondary: Listener::open("secondary", config.secondary_address())?,
-        })
+        let inherited = systemd::listeners().map_err(|cause| Error {
+            what: "cannot take the sockets of the service manager".to_owned(),
+            cause,
+            advice: "pass two TCP sockets that listen, the primary one first",
+        })?;
+        let [primary, secondary] = match inherited {
+            Some([primary, secondary]) => [
+                Listener::inherit("primary", primary)?,
+                Listener::inherit("secondary", secondary)?,
+            ],
+            None => [
+                Listener::open("primary", config.primary_address())?,
+                Listener::open("secondary", config.secondary_address())?,
+            ],
+        };
+        Ok(Listeners { primary, secondary })
     }
 
     pub(super) fn each(&self) -> [&Listener; 2] {
         [&self.primary, &self.secondary]
     }
 
-    /// Makes the addresses known: to the port file first, so that whoever sees the line in the log
-    /// finds the file.
-    pub(super) fn announce(&self, port_file: Option<&Path>, log: Log) -> Result<(), Error> {
+    /// Writes the addresses down.
+    pub(super) fn write_to(&self, port_file: &Path) -> Result<(), Error> {
         let primary = self.primary.address()?;
         let secondary = self.secondary.address()?;
-        if let Some(path) = port_file {
-            let text = format!("primary {primary}\nsecondary {secondary}\n");
-            replace_file(path, &text).map_err(|cause| Error {
-                what: format!("cannot write the port file {}", path.display()),
-                cause,
-                advice: "choose a path in a directory that exists and is writable",
-            })?;
-        }
-        log.notice(format_args!(
-            "listening primary={primary} secondary={secondary}"
-        ));
+        let text = format!("primary {primary}\nsecondary {secondary}\n");
+        replace_file(port_file, &text).map_err(|cause| Error {
+            what: format!("cannot write the port file {}", port_file.display()),
+            cause,
+            advice: "choose a path in a directory that exists and is writable",
+        })
+    }
+
+    /// Logs the addresses.
+    pub(super) fn announce(&self, log: Log) -> Result<(), Error> {
+        let primary = self.primary.address()?;
+        let secondary = self.secondary.address()?;
+        let fields = [
+            ("primary", Field::Text(&primary)),
+            ("secondary", Field::Text(&secondary)),
+        ];
+        log.notice("listening", &fields);
         Ok(())
     }
 }
@@ -76,12 +93,25 @@ impl Listener {
             },
             cause,
         })?;
-        Ok(Listener {
+        Ok(Listener::new(name, socket))
+    }
+
+    fn inherit(name: &'static str, socket: TcpListener) -> Result<Self, Error> {
+        socket.set_nonblocking(true).map_err(|cause| Error {
+            what: format!("cannot use the socket of the {name} port"),
+            cause,
+            advice: "pass a TCP socket that listens",
+        })?;
+        Ok(Listener::new(name, socket))
+    }
+
+    fn new(name: &'static str, socket: TcpListener) -> Self {
+        Listener {
             socket,
             name,
             resting_until: None,
-            rest_logged: false,
-        })
+            failures: Throttle::default(),
+        }
     }
 
     fn address(&self) -> Result<SocketAddr, Error> {
@@ -92,10 +122,9 @@ impl Listener {
         })
     }
 
-    /// How long this listener still rests; `None` if it does not.
-    pub(super) fn rest(&self, now: Instant) -> Option<Duration> {
-        let rest = self.resting_until?.saturating_duration_since(now);
-        (!rest.is_zero()).then_some(rest)
+    /// Until when this listener rests; `None` if it does not.
+    pub(super) fn resting_until(&self, now: Instant) -> Option<Instant> {
+        self.resting_until.filter(|&until| now < until)
     }
 
     /// The next connection; `None` if nobody waits, or if the system cannot accept one more.
@@ -103,7 +132,7 @@ impl Listener {
         loop {
             let error = match self.socket.accept() {
                 Ok(connection) => {
-                    (self.resting_until, self.rest_logged) = (None, false);
+                    self.resting_until = None;
                     return Some(connection);
                 }
                 Err(error) => error,
@@ -121,14 +150,16 @@ impl Listener {
     }
 
     fn rest_from(&mut self, error: &io::Error, log: Log) {
-        if !self.rest_logged {
-            log.warning(format_args!(
-                "cannot accept on the {} port: {}; clients wait until it works again",
-                self.name,
-                reason(error)
-            ));
-        }
-        self.rest_logged = true;
+        let reason = reason(error);
+        let fields = [
+            ("port", Field::Text(&self.name)),
+            ("reason", Field::Text(&reason)),
+        ];
+        self.failures.warning(
+            log,
+            "cannot accept; clients wait until it works again",
+            &fields,
+        );
         self.resting_until = Some(Instant::now() + REST);
     }
 }
@@ -191,8 +222,8 @@ mod tests {
     #[test]
     fn an_idle_listener_neither_blocks_nor_rests() {
         let mut listener = Listener::open("primary", ANY).expect("a free port");
-        assert!(listener.accept(Log::new(Default::default())).is_none());
-        assert_eq!(listener.rest(Instant::now()), None);
+        assert!(listener.accept(Log::default()).is_none());
+        assert_eq!(listener.resting_until(Instant::now()), None);
     }
 
     #[test]

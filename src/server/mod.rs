@@ -6,11 +6,14 @@
 
 mod children;
 mod listeners;
+mod privileges;
 mod records;
 mod secondary;
+mod systemd;
 
 use std::fmt;
-use std::io::{self, PipeWriter};
+use std::io;
+use std::mem;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Instant;
@@ -19,22 +22,25 @@ use nix::errno::Errno;
 use nix::sys::select::{FD_SETSIZE, FdSet, pselect};
 use nix::sys::signal::Signal;
 use nix::sys::time::TimeSpec;
-use nix::unistd::{ForkResult, getpid};
+use nix::unistd::{ForkResult, Uid, getpid};
 
 use self::children::Children;
 use self::listeners::{Listener, Listeners};
 use self::records::Records;
-use self::secondary::{Lingering, TICK};
-use crate::child;
+use self::secondary::Lingering;
+use self::systemd::State;
+use crate::child::{self, End, Inheritance};
 use crate::config::Config;
-use crate::log::{Log, reason};
+use crate::log::{Field, Log, Throttle, reason};
 use crate::protocol::{Figures, Reply};
+use crate::sandbox::Sandbox;
 use crate::sys::{self, Signals};
 
 /// How many connections of one port are accepted before the other descriptors get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
 const OUT_OF_PROCESSES: &[u8] = b"Error: server is out of processes, try again later\n";
+const TOO_MANY_SESSIONS: &[u8] = b"Error: too many sessions from this address, try again later\n";
 
 /// Why the server stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,10 +65,7 @@ pub(crate) fn run(config: Config) -> Result<Stop, Error> {
     let mut server = Server::open(config)?;
     match server.serve()? {
         Outcome::Stopped(stop) => Ok(stop),
-        Outcome::Forked(stream) => {
-            let (config, signals, records) = server.disinherit();
-            child::run(stream, records, parent, &signals, &config)
-        }
+        Outcome::Forked(stream) => child::run(stream, parent, server.disinherit()),
     }
 }
 
@@ -84,8 +87,9 @@ struct Server {
     records: Records,
     children: Children,
     lingering: Lingering,
-    /// Whether the failure to fork was logged since a fork succeeded.
-    fork_failure_logged: bool,
+    sandbox: Option<Sandbox>,
+    refusals: Throttle,
+    waits: Throttle,
 }
 
 /// The descriptors that pselect found ready.
@@ -98,12 +102,13 @@ struct Ready {
 
 impl Server {
     fn open(config: Config) -> Result<Self, Error> {
-        let log = Log::new(config.log_level);
+        let log = config.log;
         sys::require_single_thread().map_err(|cause| Error {
             what: "cannot fork sessions".to_owned(),
             cause,
             advice: "run the server in a process of its own",
         })?;
+        sys::contain_panics(End::Panicked.status());
         let listeners = Listeners::open(&config)?;
         let records = Records::open(log).map_err(|cause| Error {
             what: "cannot open the pipe for records".to_owned(),
@@ -119,7 +124,20 @@ impl Server {
             cause,
             advice: "run the server in a process of its own",
         })?;
-        listeners.announce(config.port_file.as_deref(), log)?;
+        if let Some(path) = &config.port_file {
+            listeners.write_to(path)?;
+        }
+        if let Some(user) = &config.user {
+            privileges::become_user(user).map_err(|cause| Error {
+                what: format!("cannot become user {user}"),
+                cause,
+                advice: "start as root, and name a user that exists and is not root",
+            })?;
+        }
+        let sandbox = confine(&config)?;
+        listeners.announce(log)?;
+        warn_of_risks(&config, sandbox.is_some());
+        systemd::tell(State::Ready, log);
         Ok(Server {
             log,
             signals,
@@ -128,7 +146,9 @@ impl Server {
             records,
             children: Children::new(log),
             lingering: Lingering::default(),
-            fork_failure_logged: false,
+            sandbox,
+            refusals: Throttle::default(),
+            waits: Throttle::default(),
             config,
         })
     }
@@ -159,8 +179,15 @@ impl Server {
 
     /// In a child: keeps what a session needs. All else goes out of scope here, and with it every
     /// descriptor that a child must not hold; close-on-exec does not help without an exec.
-    fn disinherit(self) -> (Config, Signals, PipeWriter) {
-        (self.config, self.signals, self.records.into_writer())
+    fn disinherit(self) -> Inheritance {
+        // There is nothing to close in it, and to free its memory would be to copy it first.
+        mem::forget(self.children);
+        Inheritance {
+            config: self.config,
+            signals: self.signals,
+            records: self.records.into_writer(),
+            sandbox: self.sandbox,
+        }
     }
 
     /// Blocks until a descriptor is ready, a signal arrives, or something is due.
@@ -176,18 +203,20 @@ impl Server {
 
         let mut set = FdSet::new();
         set.insert(self.records.as_fd());
-        for listener in listeners().filter(|listener| listener.rest(now).is_none()) {
+        for listener in listeners().filter(|listener| listener.resting_until(now).is_none()) {
             set.insert(listener.as_fd());
         }
+        if let Some(open) = &self.listeners
+            && self.is_full()
+        {
+            set.remove(open.primary.as_fd());
+        }
         let due = listeners()
-            .filter_map(|listener| listener.rest(now))
-            .chain((!self.lingering.is_empty()).then_some(TICK))
-            .chain(
-                self.deadline
-                    .map(|deadline| deadline.saturating_duration_since(now)),
-            )
+            .filter_map(|listener| listener.resting_until(now))
+            .chain(self.lingering.due())
+            .chain(self.deadline)
             .min()
-            .map(TimeSpec::from);
+            .map(|due| TimeSpec::from(due.saturating_duration_since(now)));
 
         let mask = self.signals.mask_while_waiting();
         let found = pselect(None, &mut set, None, None, due.as_ref(), mask);
@@ -207,31 +236,46 @@ impl Server {
         })
     }
 
+    fn is_full(&self) -> bool {
+        self.children.len() >= self.config.max_sessions
+    }
+
     /// Starts a session for each client that waits. Returns a stream in the children only.
     fn start_sessions(&mut self) -> Option<TcpStream> {
         for _ in 0..ACCEPTS_PER_TURN {
             let (stream, peer) = self.listeners.as_mut()?.primary.accept(self.log)?;
+            if self.children.sessions_like(peer) >= self.config.max_sessions_per_source {
+                self.refuse(stream, peer, TOO_MANY_SESSIONS, "its source has too many");
+                continue;
+            }
             match sys::fork() {
                 Ok(ForkResult::Child) => return Some(stream),
-                Ok(ForkResult::Parent { child }) => {
-                    self.children.add(child, peer);
-                    self.fork_failure_logged = false;
+                Ok(ForkResult::Parent { child }) => self.children.add(child, peer),
+                Err(error) => {
+                    let reason = format!("{}; raise the limit of processes", reason(&error));
+                    self.refuse(stream, peer, OUT_OF_PROCESSES, &reason);
                 }
-                Err(error) => self.refuse(stream, peer, &error),
+            }
+            if self.is_full() {
+                let limit = [(
+                    "max_sessions",
+                    Field::Number(self.config.max_sessions as u64),
+                )];
+                self.waits
+                    .warning(self.log, "no session is left; clients wait", &limit);
+                return None;
             }
         }
         None
     }
 
-    fn refuse(&mut self, stream: TcpStream, peer: SocketAddr, error: &io::Error) {
-        if !self.fork_failure_logged {
-            self.log.warning(format_args!(
-                "cannot start a session for {peer}: {}; raise the limit of processes",
-                reason(error)
-            ));
-        }
-        self.fork_failure_logged = true;
-        self.lingering.dismiss(stream, OUT_OF_PROCESSES);
+    fn refuse(&mut self, stream: TcpStream, peer: SocketAddr, line: &[u8], reason: &str) {
+        let fields = [
+            ("peer", Field::Text(&peer)),
+            ("reason", Field::Text(&reason)),
+        ];
+        self.refusals.warning(self.log, "session refused", &fields);
+        self.lingering.dismiss(stream, line);
     }
 
     /// Tells each client of the secondary port that waits what is known about past sessions.
@@ -262,9 +306,8 @@ impl Server {
         let now = Instant::now();
         if self.listeners.take().is_some() {
             self.deadline = now.checked_add(self.config.drain_timeout);
-            let sessions = self.children.len();
-            self.log
-                .detail(format_args!("stopping, open sessions: {sessions}"));
+            systemd::tell(State::Stopping, self.log);
+            self.log.notice("stopping", &[self.open_sessions()]);
         }
         let mut stop = Stop::Drained;
         if self.children.len() > 0 {
@@ -273,15 +316,52 @@ impl Server {
             } else if self.deadline.is_none_or(|deadline| now < deadline) {
                 return None;
             }
-            let sessions = self.children.len();
-            self.log
-                .warning(format_args!("killing open sessions: {sessions}"));
+            self.log.warning(
+                "killing the sessions that are left",
+                &[self.open_sessions()],
+            );
             self.children.kill_all();
         }
         // The last records were written before their children ended.
         self.records.drain();
-        self.log.notice(format_args!("stopped {}", self.meta()));
+        let meta = self.meta().to_string();
+        self.log.notice("stopped", &[("meta", Field::Text(&meta))]);
         Some(stop)
+    }
+
+    fn open_sessions(&self) -> (&'static str, Field<'static>) {
+        ("sessions", Field::Number(self.children.len() as u64))
+    }
+}
+
+fn confine(config: &Config) -> Result<Option<Sandbox>, Error> {
+    if !config.sandbox || !Sandbox::AVAILABLE {
+        return Ok(None);
+    }
+    let confined = Sandbox::compile().and_then(|sandbox| {
+        sandbox.confine_server()?;
+        Ok(sandbox)
+    });
+    confined.map(Some).map_err(|error| Error {
+        what: "cannot confine sessions".to_owned(),
+        cause: io::Error::other(error),
+        advice: "use a Linux kernel with seccomp, or start with --no-sandbox",
+    })
+}
+
+fn warn_of_risks(config: &Config, confined: bool) {
+    if !confined {
+        let why = match config.sandbox {
+            true => "this system has no sandbox",
+            false => "--no-sandbox was given",
+        };
+        let fields = [("reason", Field::Text(&why))];
+        config.log.warning("sessions are not confined", &fields);
+    }
+    if Uid::effective().is_root() {
+        let advice = "start with --user, or as another user";
+        let fields = [("advice", Field::Text(&advice))];
+        config.log.warning("sessions run as root", &fields);
     }
 }
 

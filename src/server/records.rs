@@ -1,13 +1,17 @@
 //! The pipe: children put records in, the parent adds up the means.
 
+use std::fmt::Display;
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
-use crate::log::Log;
+use crate::log::{Field, Log, Throttle};
 use crate::record::{RECORD_LEN, Record};
 use crate::stats::Statistics;
+
+/// Few, because after each fork the parent has to copy every page of its stack that it writes to.
+const RECORDS_PER_READ: usize = 16;
 
 pub(super) struct Records {
     reader: PipeReader,
@@ -16,6 +20,7 @@ pub(super) struct Records {
     writer: PipeWriter,
     means: Statistics,
     log: Log,
+    dropped: Throttle,
 }
 
 impl Records {
@@ -28,6 +33,7 @@ impl Records {
             writer,
             means: Statistics::new(),
             log,
+            dropped: Throttle::default(),
         })
     }
 
@@ -39,7 +45,7 @@ impl Records {
     /// Adds up what is in the pipe. A child writes one record and no child is started meanwhile, so
     /// there are no more of them than children.
     pub(super) fn drain(&mut self) {
-        let mut buffer = [0; 128 * RECORD_LEN];
+        let mut buffer = [0; RECORDS_PER_READ * RECORD_LEN];
         loop {
             match self.reader.read(&mut buffer) {
                 Ok(0) => return,
@@ -56,14 +62,18 @@ impl Records {
         for record in records {
             match Record::decode(record) {
                 Ok(record) => self.means.add(record.mean),
-                Err(error) => self.log.warning(format_args!("dropped a record: {error}")),
+                Err(error) => self.dropped(&error),
             }
         }
         if !rest.is_empty() {
             let length = rest.len();
-            self.log
-                .warning(format_args!("dropped {length} octets that are no record"));
+            self.dropped(&format_args!("{length} octets are no record"));
         }
+    }
+
+    fn dropped(&mut self, reason: &dyn Display) {
+        let fields = [("reason", Field::Text(reason))];
+        self.dropped.warning(self.log, "record dropped", &fields);
     }
 
     /// In a child: keeps the write end and closes the other.
@@ -87,11 +97,10 @@ impl AsRawFd for Records {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::Level;
     use std::io::Write;
 
     fn drained(writes: &[&[u8]]) -> Statistics {
-        let mut records = Records::open(Log::new(Level::Quiet)).expect("a pipe");
+        let mut records = Records::open(Log::default()).expect("a pipe");
         for bytes in writes {
             records.writer.write_all(bytes).expect("room in the pipe");
         }

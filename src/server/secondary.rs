@@ -3,7 +3,8 @@
 //! The parent waits for no client. Closing a socket with unread input makes the kernel send a reset,
 //! which can destroy the line in flight, so that a socket lingers: at each [`TICK`] its input is
 //! thrown away, until the client closes or a deadline passes. Lingering sockets are not in the set
-//! that pselect waits for, and there are few of them.
+//! that pselect waits for, there are few of them, and however busy the loop is, they are looked at
+//! once a tick.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -11,7 +12,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 /// How often lingering sockets are looked at, while there are any.
-pub(super) const TICK: Duration = Duration::from_millis(10);
+const TICK: Duration = Duration::from_millis(10);
 
 /// How long a client may take to close its side.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -24,6 +25,8 @@ const APPETITE: usize = 16 * 4096;
 pub(super) struct Lingering {
     /// The oldest first, hence the earliest deadline first.
     sockets: VecDeque<(Instant, TcpStream)>,
+    /// When to look at them next, if there are any.
+    next_sweep: Option<Instant>,
 }
 
 impl Lingering {
@@ -40,17 +43,24 @@ impl Lingering {
         if self.sockets.len() == CAPACITY {
             self.sockets.pop_front();
         }
-        self.sockets.push_back((Instant::now() + PATIENCE, socket));
+        let now = Instant::now();
+        self.next_sweep.get_or_insert(now + TICK);
+        self.sockets.push_back((now + PATIENCE, socket));
     }
 
-    /// Throws input away, and closes what has lingered long enough.
+    /// When it is time for it, throws input away, and closes what has lingered long enough.
     pub(super) fn sweep(&mut self, now: Instant) {
+        if self.next_sweep.is_none_or(|due| now < due) {
+            return;
+        }
         self.sockets
             .retain_mut(|(deadline, socket)| now < *deadline && is_open(socket));
+        self.next_sweep = (!self.sockets.is_empty()).then_some(now + TICK);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.sockets.is_empty()
+    /// When [`sweep`](Lingering::sweep) has something to do next.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.next_sweep
     }
 }
 
@@ -89,10 +99,9 @@ mod tests {
         let mut received = String::new();
         client.read_to_string(&mut received).expect("no reset");
         assert_eq!(received, "line\n");
-        assert!(!lingering.is_empty());
         drop(client);
-        lingering.sweep(Instant::now());
-        assert!(lingering.is_empty());
+        lingering.sweep(lingering.due().expect("a socket lingers"));
+        assert_eq!(lingering.due(), None);
     }
 
     #[test]
@@ -111,10 +120,21 @@ mod tests {
         let (_client, server) = connection();
         let mut lingering = Lingering::default();
         lingering.dismiss(server, b"line\n");
-        lingering.sweep(Instant::now());
-        assert!(!lingering.is_empty());
+        lingering.sweep(lingering.due().expect("a socket lingers"));
+        assert!(lingering.due().is_some());
         lingering.sweep(Instant::now() + PATIENCE);
-        assert!(lingering.is_empty());
+        assert_eq!(lingering.due(), None);
+    }
+
+    #[test]
+    fn between_two_ticks_nobody_is_looked_at() {
+        let (client, server) = connection();
+        let mut lingering = Lingering::default();
+        lingering.dismiss(server, b"line\n");
+        let due = lingering.due().expect("a socket lingers");
+        drop(client);
+        lingering.sweep(due - Duration::from_nanos(1));
+        assert_eq!((lingering.due(), lingering.sockets.len()), (Some(due), 1));
     }
 
     #[test]

@@ -1,12 +1,21 @@
 //! A server for a test, and clients for it.
 
-#![allow(dead_code, reason = "each test binary uses a part of this")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test binary uses a part of this"
+)]
+
+mod process;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+pub(crate) use process::{
+    children_of, cpu_ticks_of, descriptors_of, limit, links_of, state_of, status_of,
+};
 
 /// What nobody waits for in vain: a limit for conditions that hold at once on an idle machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,9 +46,37 @@ impl Server {
 
     /// Starts a server with a command that leaves standard error alone.
     pub(crate) fn spawn(mut command: Command) -> Server {
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Server::spawn_as_is(command)
+    }
+
+    /// Starts a server that writes its addresses to this file, whatever it logs.
+    pub(crate) fn spawn_silent(mut command: Command, port_file: &std::path::Path) -> Server {
         let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        eventually("the port file is there", || port_file.exists());
+        let text = std::fs::read_to_string(port_file).expect("it can be read");
+        let address = |label| {
+            let address = text
+                .lines()
+                .find_map(|line| line.strip_prefix(label)?.strip_prefix(' '));
+            address
+                .and_then(|address| address.parse().ok())
+                .expect("an address")
+        };
+        Server {
+            primary: address("primary"),
+            secondary: address("secondary"),
+            log: BufReader::new(child.stderr.take().expect("standard error is piped")),
+            child,
+        }
+    }
+
+    /// The same for a command that also has its standard input and output.
+    pub(crate) fn spawn_as_is(mut command: Command) -> Server {
+        let mut child = command
             .stderr(Stdio::piped())
             .spawn()
             .expect("the server starts");
@@ -108,6 +145,42 @@ impl Server {
         status.expect("it has ended")
     }
 
+    /// The only child.
+    pub(crate) fn only_child(&self) -> u32 {
+        match children_of(self.pid())[..] {
+            [(child, _)] => child,
+            ref others => panic!("one child is expected, there are {others:?}"),
+        }
+    }
+
+    /// Stops the process of the server, and returns when it stands still.
+    pub(crate) fn freeze(&self) {
+        self.signal(nix::sys::signal::Signal::SIGSTOP);
+        eventually("the server stands still", || state_of(self.pid()) == 'T');
+    }
+
+    pub(crate) fn unfreeze(&self) {
+        self.signal(nix::sys::signal::Signal::SIGCONT);
+    }
+
+    pub(crate) fn no_child_is_left(&self) {
+        eventually("no child is left, not even a zombie", || {
+            children_of(self.pid()).is_empty()
+        });
+    }
+
+    /// The next line of the log that has this in it.
+    pub(crate) fn log_line_with(&mut self, part: &str) -> String {
+        loop {
+            let mut line = String::new();
+            let length = self.log.read_line(&mut line).expect("the log is text");
+            assert!(length > 0, "the log ends without {part:?}");
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
     /// Everything that the server logs until it ends.
     pub(crate) fn rest_of_log(&mut self) -> String {
         let mut text = String::new();
@@ -135,7 +208,28 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect(address).expect("the server listens");
+        Client::of(TcpStream::connect(address).expect("the server listens"))
+    }
+
+    /// Connects from this address, with a receive buffer of this size if there is one.
+    pub(crate) fn connect_from(
+        source: [u8; 4],
+        receive_buffer: Option<usize>,
+        address: SocketAddr,
+    ) -> Client {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)
+            .expect("there is a free descriptor");
+        if let Some(size) = receive_buffer {
+            socket.set_recv_buffer_size(size).expect("a size is valid");
+        }
+        socket
+            .bind(&SocketAddr::from((source, 0)).into())
+            .expect("the address is local");
+        socket.connect(&address.into()).expect("the server listens");
+        Client::of(socket.into())
+    }
+
+    fn of(stream: TcpStream) -> Client {
         stream
             .set_read_timeout(Some(PATIENCE))
             .expect("a time-out is valid");
@@ -148,6 +242,17 @@ impl Client {
         self.stream
             .write_all(text.as_bytes())
             .expect("the server takes input");
+    }
+
+    /// Sends to a server that may have closed the connection.
+    pub(crate) fn try_send(&mut self, text: &str) -> std::io::Result<()> {
+        self.stream.write_all(text.as_bytes())
+    }
+
+    /// Everything up to an orderly end, if there is one.
+    pub(crate) fn try_rest(mut self) -> Option<String> {
+        let mut text = String::new();
+        self.reader.read_to_string(&mut text).ok().map(|_| text)
     }
 
     /// The next line without its newline; empty at the end.
@@ -168,6 +273,22 @@ impl Client {
         text
     }
 
+    /// Ends the connection with a reset.
+    pub(crate) fn reset(self) {
+        let socket = socket2::SockRef::from(&self.stream);
+        socket
+            .set_linger(Some(Duration::ZERO))
+            .expect("the connection is open");
+    }
+
+    /// Whether nothing arrives for this long.
+    pub(crate) fn hears_nothing_for(&self, time: Duration) -> bool {
+        self.stream.set_read_timeout(Some(time)).expect("valid");
+        let heard = self.stream.peek(&mut [0]);
+        self.stream.set_read_timeout(Some(PATIENCE)).expect("valid");
+        heard.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
     /// Sends a line and reads one.
     pub(crate) fn ask(&mut self, line: &str) -> String {
         self.send(&format!("{line}\n"));
@@ -182,40 +303,4 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "not in time: {what}");
         std::thread::yield_now();
     }
-}
-
-/// The processes whose parent is this one, zombies included.
-pub(crate) fn children_of(parent: u32) -> Vec<(u32, char)> {
-    let mut children = Vec::new();
-    for entry in std::fs::read_dir("/proc")
-        .expect("there is /proc")
-        .flatten()
-    {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
-            continue;
-        };
-        // A process that ends meanwhile has no file any more.
-        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else {
-            continue;
-        };
-        let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-        let state = fields.next().and_then(|state| state.chars().next());
-        let its_parent = fields.next().and_then(|pid| pid.parse().ok());
-        if its_parent == Some(parent) {
-            children.push((pid, state.unwrap_or('?')));
-        }
-    }
-    children
-}
-
-/// How many descriptors a process has open.
-pub(crate) fn descriptors_of(pid: u32) -> usize {
-    let directory = PathBuf::from(format!("/proc/{pid}/fd"));
-    std::fs::read_dir(directory)
-        .expect("the process runs")
-        .count()
 }
