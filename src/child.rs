@@ -3,7 +3,7 @@
 //! A child holds its socket, the write end of the pipe and the standard streams. It ends through
 //! [`sys::exit_now`], with an [`End`] as its status, and never returns into the code of its parent.
 
-use std::io::{self, BufWriter, ErrorKind, PipeWriter, Read, Write};
+use std::io::{self, BufWriter, ErrorKind, PipeWriter, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -11,14 +11,12 @@ use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::{Pid, getppid, setpgid};
 
 use crate::config::Config;
+use crate::input::Input;
 use crate::log::{Log, reason};
 use crate::record::Record;
 use crate::session::{Progress, Session};
 use crate::sys::{self, Signals};
 
-/// Large enough that system calls are rare next to parsing, and that the allocator maps pages of its
-/// own for it: a session that sends little touches few of them.
-const INPUT_LEN: usize = 256 * 1024;
 const OUTPUT_LEN: usize = 16 * 1024;
 
 /// How long a peer may stay silent once it was told that the session is over.
@@ -115,7 +113,7 @@ fn die_with_parent() -> io::Result<()> {
 }
 
 fn serve(stream: &TcpStream, records: PipeWriter, config: &Config, log: Log) -> End {
-    let mut input = vec![0; INPUT_LEN];
+    let mut input = Input::new();
     match converse(stream, &mut input, records, config, log) {
         Ok(End::Exit) => {
             linger(stream, &mut input);
@@ -129,7 +127,7 @@ fn serve(stream: &TcpStream, records: PipeWriter, config: &Config, log: Log) -> 
 /// The conversation; an error is one of the socket.
 fn converse(
     mut stream: &TcpStream,
-    input: &mut [u8],
+    input: &mut Input,
     mut records: PipeWriter,
     config: &Config,
     log: Log,
@@ -140,9 +138,9 @@ fn converse(
     replies.write_all(session.greeting())?;
     replies.flush()?;
     loop {
-        let received = match stream.read(input) {
-            Ok(0) => return Ok(End::InputEnded),
-            Ok(received) => &input[..received],
+        let received = match input.read_from(&mut stream) {
+            Ok([]) => return Ok(End::InputEnded),
+            Ok(received) => received,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
@@ -171,7 +169,7 @@ fn converse(
 
 /// Closes in a way that delivers everything: while input is unread, closing would reset the
 /// connection and destroy the replies in flight.
-fn linger(mut stream: &TcpStream, input: &mut [u8]) {
+fn linger(mut stream: &TcpStream, input: &mut Input) {
     if stream.shutdown(Shutdown::Write).is_err() {
         return;
     }
@@ -185,8 +183,8 @@ fn linger(mut stream: &TcpStream, input: &mut [u8]) {
         {
             return;
         }
-        match stream.read(input) {
-            Ok(0) => return,
+        match input.read_from(&mut stream) {
+            Ok([]) => return,
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(_) => return,

@@ -14,13 +14,15 @@
 //! | [`protocol`] | lines to requests, replies to bytes |
 //! | [`stats`] | exact accumulator and the one rounding |
 //! | [`record`] | what a session leaves behind, in 32 octets |
+//! | [`ingest`] | blocks of bytes to values, by vector instructions where there are some |
 //! | [`session`] | one conversation, without clock, socket or process |
+//! | `input` | reads that grow with what arrives |
 //! | `child` | after the fork: a session on a socket, its record, its lingering close |
 //! | `server` | the parent: pselect loop, listeners, children, secondary port |
 //! | `sys` | the system calls that need `unsafe`, and nothing else |
 //! | `log` | one line an event, one write a line |
 //!
-//! Imports point one way: {`line`, `protocol`, `stats`, `record`} ← `session` ← `child` ← `server` ←
+//! Imports point one way: {`line`, `protocol`, `stats`, `record`} ← `ingest` ← `session` ← `child` ← `server` ←
 //! `cli`. Everyone may read `config` and write to `log`; only `child` and `server` use `sys`.
 //!
 //! # Invariants
@@ -32,6 +34,7 @@
 //! - No thread is ever started: the process forks.
 
 pub mod cli;
+pub mod ingest;
 pub mod line;
 pub mod protocol;
 pub mod record;
@@ -40,6 +43,7 @@ pub mod stats;
 
 mod child;
 mod config;
+mod input;
 mod log;
 mod server;
 mod sys;
