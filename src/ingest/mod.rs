@@ -70,10 +70,13 @@ impl Ingest {
             limit,
         };
         #[cfg(target_arch = "x86_64")]
-        if let Some(vector) = &mut self.vector {
-            vector.take(input, &mut batch);
-        }
-        while batch.len < BATCH && batch.take_line(input) {}
+        let more = match &mut self.vector {
+            Some(vector) => vector.take(input, &mut batch),
+            None => true,
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        let more = true;
+        while more && batch.len < BATCH && batch.take_line(input) {}
         let len = batch.len;
         &self.values[..len]
     }
@@ -93,11 +96,6 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    fn push(&mut self, value: f64) {
-        self.values[self.len] = value;
-        self.len += 1;
-    }
-
     /// Takes one line, if it is complete and a value.
     #[inline]
     fn take_line(&mut self, input: &mut &[u8]) -> bool {
@@ -109,20 +107,30 @@ impl Batch<'_> {
             *input = rest;
             return true;
         }
-        self.take_any_line(input)
-    }
-
-    /// The same for lines of any form.
-    #[cold]
-    fn take_any_line(&mut self, input: &mut &[u8]) -> bool {
-        let Some(end) = memchr(b'\n', input).filter(|&end| end < self.limit) else {
+        let Some(end) = memchr(b'\n', input) else {
             return false;
         };
-        let Ok(Request::Value(value)) = Request::parse(&input[..end]) else {
+        let (line, rest) = input.split_at(end + 1);
+        let Some(value) = any_line(line, self.limit) else {
             return false;
         };
         self.push(value);
-        *input = &input[end + 1..];
+        *input = rest;
         true
+    }
+
+    fn push(&mut self, value: f64) {
+        self.values[self.len] = value;
+        self.len += 1;
+    }
+}
+
+/// The value of a line, given with its LF, if it is not too long and a value in any form.
+#[cold]
+fn any_line(line: &[u8], limit: usize) -> Option<f64> {
+    let text = line.strip_suffix(b"\n").filter(|_| line.len() <= limit)?;
+    match Request::parse(text) {
+        Ok(Request::Value(value)) => Some(value),
+        _ => None,
     }
 }
