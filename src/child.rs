@@ -5,7 +5,7 @@
 //! It writes nothing to the log: what is worth telling is in its status.
 
 use std::borrow::Cow;
-use std::io::{self, BufWriter, ErrorKind, PipeWriter, Read, Write};
+use std::io::{self, BufWriter, ErrorKind, PipeWriter, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -16,15 +16,13 @@ use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::{Pid, getppid, setpgid};
 
 use crate::config::Config;
+use crate::input::Input;
 use crate::log::describe;
 use crate::record::Record;
 use crate::sandbox::Sandbox;
 use crate::session::{Progress, Session};
 use crate::sys::{self, Signals};
 
-/// Large enough that system calls are rare next to parsing, and that the allocator maps pages of its
-/// own for it: a session that sends little touches few of them.
-const INPUT_LEN: usize = 256 * 1024;
 const OUTPUT_LEN: usize = 16 * 1024;
 
 /// How long a peer may stay silent once it was told that the session is over.
@@ -180,7 +178,7 @@ fn die_with_parent() -> Result<(), Errno> {
 }
 
 fn serve(stream: &TcpStream, records: &PipeWriter, config: &Config) -> End {
-    let mut input = vec![0; INPUT_LEN];
+    let mut input = Input::new();
     let end = match converse(stream, &mut input, records, config) {
         Ok(end) => end,
         Err(error) if error.kind() == ErrorKind::WouldBlock => End::Unread,
@@ -197,7 +195,7 @@ fn serve(stream: &TcpStream, records: &PipeWriter, config: &Config) -> End {
 /// The conversation; an error is one of the socket.
 fn converse(
     stream: &TcpStream,
-    input: &mut [u8],
+    input: &mut Input,
     mut records: &PipeWriter,
     config: &Config,
 ) -> io::Result<End> {
@@ -211,6 +209,7 @@ fn converse(
         let received = match receiver.receive(input) {
             Ok([]) => return Ok(End::InputEnded),
             Ok(received) => received,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 replies.write_all(IDLE)?;
                 replies.flush()?;
@@ -263,20 +262,16 @@ impl<'a> Receiver<'a> {
         }
     }
 
-    /// The next input, nothing at its end; [`ErrorKind::WouldBlock`] if it completes no line in time.
-    fn receive<'i>(&mut self, input: &'i mut [u8]) -> io::Result<&'i [u8]> {
+    /// The next input, nothing at its end; [`ErrorKind::WouldBlock`] if it completes no line in time, [`ErrorKind::Interrupted`] if the
+    /// process was stopped meanwhile.
+    fn receive<'i>(&mut self, input: &'i mut Input) -> io::Result<&'i [u8]> {
         if !self.within_line {
             self.idle_since = Instant::now();
         } else if !await_input(self.stream, self.idle_since.checked_add(self.idle_timeout))? {
             return Err(ErrorKind::WouldBlock.into());
         }
-        let received = loop {
-            match self.stream.read(input) {
-                Ok(received) => break &input[..received],
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        };
+        let mut stream = self.stream;
+        let received = input.read_from(&mut stream)?;
         self.within_line = !received.contains(&b'\n');
         Ok(received)
     }
@@ -312,7 +307,7 @@ fn await_input(stream: &TcpStream, deadline: Option<Instant>) -> io::Result<bool
 
 /// Closes in a way that delivers everything: while input is unread, closing would reset the
 /// connection and destroy the replies in flight.
-fn linger(mut stream: &TcpStream, input: &mut [u8], idle: Duration) {
+fn linger(mut stream: &TcpStream, input: &mut Input, idle: Duration) {
     if stream.shutdown(Shutdown::Write).is_err() {
         return;
     }
@@ -322,8 +317,8 @@ fn linger(mut stream: &TcpStream, input: &mut [u8], idle: Duration) {
         let Ok(true) = await_input(stream, Some(deadline)) else {
             return;
         };
-        match stream.read(input) {
-            Ok(0) => return,
+        match input.read_from(&mut stream) {
+            Ok([]) => return,
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(_) => return,

@@ -14,7 +14,9 @@
 //! | [`protocol`] | lines to requests, replies to bytes |
 //! | [`stats`] | exact accumulator and the one rounding |
 //! | [`record`] | what a session leaves behind, in 32 octets |
+//! | [`ingest`] | blocks of bytes to values, by vector instructions where there are some |
 //! | [`session`] | one conversation, without clock, socket or process |
+//! | `input` | reads that grow with what arrives |
 //! | `child` | after the fork: a session on a socket, its record, its lingering close |
 //! | [`sandbox`] | what the processes may ask of the system |
 //! | [`threats`] | no code: who may want what from the server, and what stands in the way |
@@ -22,9 +24,9 @@
 //! | `sys` | the system calls that need `unsafe`, and nothing else |
 //! | `log` | one line an event, one write a line |
 //!
-//! Imports point one way: {`line`, `protocol`, `stats`, `record`} ← `session` ← `child` ← `server` ←
-//! `cli`. Everyone may read `config`; only `server` and `cli` write to `log`; only `child` and
-//! `server` use `sys` and `sandbox`.
+//! Imports point one way: {`line`, `protocol`, `stats`, `record`} ← `ingest` ← `session` ← `child` ←
+//! `server` ← `cli`. Everyone may read `config`; only `server` and `cli` write to `log`; only `child`
+//! and `server` use `sys` and `sandbox`.
 //!
 //! # Invariants
 //!
@@ -36,6 +38,7 @@
 //! - No thread is ever started: the process forks.
 
 pub mod cli;
+pub mod ingest;
 pub mod line;
 pub mod protocol;
 pub mod record;
@@ -48,6 +51,7 @@ pub mod threats {}
 
 mod child;
 mod config;
+mod input;
 mod log;
 mod server;
 mod sys;

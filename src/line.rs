@@ -42,6 +42,20 @@ impl Framer {
         }
     }
 
+    /// Whether the next octet begins a line.
+    pub fn is_between_lines(&self) -> bool {
+        match self.state {
+            State::Collecting => self.partial.is_empty(),
+            State::Returned => true,
+            State::Dropping => false,
+        }
+    }
+
+    /// The longest line in octets, its LF included.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Takes the next complete line from the front of `input`, or all of `input` if there is none.
     ///
     /// Only a line that arrives in several pieces is copied.
@@ -50,7 +64,7 @@ impl Framer {
             self.partial.clear();
             self.state = State::Collecting;
         }
-        let end = input.iter().position(|&byte| byte == b'\n');
+        let end = memchr::memchr(b'\n', input);
         let (piece, rest) = match end {
             Some(end) => (&input[..end], &input[end + 1..]),
             None => (*input, &[][..]),

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use crate::ingest::Ingest;
 use crate::line::{Framer, Line};
 use crate::protocol::{BadLine, Dialect, Figures, Reply, Request};
 use crate::stats::Statistics;
@@ -25,6 +26,7 @@ use crate::stats::Statistics;
 pub struct Session {
     dialect: Dialect,
     framer: Framer,
+    ingest: Ingest,
     statistics: Statistics,
     exited: bool,
 }
@@ -54,6 +56,7 @@ impl Session {
         Session {
             dialect,
             framer: Framer::new(max_line),
+            ingest: Ingest::new(),
             statistics: Statistics::new(),
             exited: false,
         }
@@ -74,6 +77,9 @@ impl Session {
     /// Only those of `out`, after which the session is of no further use.
     pub fn receive(&mut self, mut input: &[u8], out: &mut impl Write) -> io::Result<Progress> {
         while !self.exited {
+            if self.framer.is_between_lines() {
+                self.receive_values(&mut input);
+            }
             let Some(line) = self.framer.next(&mut input) else {
                 return Ok(Progress::Continue);
             };
@@ -102,6 +108,17 @@ impl Session {
             count: self.statistics.count(),
             mean: self.statistics.mean(),
         }))
+    }
+
+    /// Takes the values at the front of `input`, which begins with a line.
+    fn receive_values(&mut self, input: &mut &[u8]) {
+        loop {
+            let values = self.ingest.take(input, self.framer.limit());
+            if values.is_empty() {
+                return;
+            }
+            self.statistics.add_slice(values);
+        }
     }
 
     /// Writes the final line.

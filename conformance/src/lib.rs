@@ -10,6 +10,7 @@
 //! | [`client`], [`trace`] | one connection, and what went over it |
 //! | [`target`], [`runner`] | reaching or starting a server, and running cases against it |
 //! | [`baseline`], [`diagnose`] | failures that are known, and what explains the others |
+//! | [`load`] | how fast a server takes values |
 //! | [`report`], `cli` | telling people and programs |
 //!
 //! Invariants: nothing that judges imports the server (the `bundled` feature lets `cli` start it in a process of its own, no more); nothing that
@@ -26,6 +27,7 @@ pub mod exact;
 pub mod finding;
 pub mod judge;
 pub mod lint;
+pub mod load;
 pub mod means;
 pub mod model;
 pub mod plan;

@@ -1,5 +1,7 @@
 //! Lines to requests.
 
+use super::decimal;
+
 /// What a client can ask for in one line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Request {
@@ -76,6 +78,9 @@ fn trim(line: &[u8]) -> &[u8] {
 
 /// Reads a decimal number to the nearest `f64`, ties to even.
 fn parse_value(text: &[u8]) -> Result<f64, BadLine> {
+    if let Some((value, [])) = decimal::leading(text) {
+        return Ok(value);
+    }
     if !is_decimal(text) {
         return Err(describe(text));
     }

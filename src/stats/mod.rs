@@ -34,7 +34,7 @@ const UNIT: i32 = -1075;
 
 /// The count, exact sum and exact sum of squares of a multiset of finite `f64` values.
 ///
-/// Constant memory (10 KiB), one pass, any order. Equal multisets have equal states, however they
+/// Constant memory (16 KiB), one pass, any order. Equal multisets have equal states, however they
 /// were added or merged.
 ///
 /// ```
@@ -47,17 +47,37 @@ const UNIT: i32 = -1075;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statistics {
     count: u64,
-    /// One bit for each bin that holds a value other than zero.
-    used: [u64; BINS / 64],
-    bins: Box<Bins>,
+    bins: Box<[Bin; BINS]>,
 }
 
-/// Values of similar exponents are close in memory: typical data touches a page or two.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Bins {
-    sums: [i128; BINS],
-    squares_low: [u128; BINS],
-    squares_high: [u64; BINS],
+/// What the values of eight exponents add up to. It fills a cache line: a value touches one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(64))]
+struct Bin {
+    sum: i128,
+    squares_low: u128,
+    squares_high: u64,
+}
+
+impl Bin {
+    const EMPTY: Bin = Bin {
+        sum: 0,
+        squares_low: 0,
+        squares_high: 0,
+    };
+
+    #[inline]
+    fn add(&mut self, sum: i128, squares_low: u128, squares_high: u64) {
+        self.sum += sum;
+        let (low, carry) = self.squares_low.overflowing_add(squares_low);
+        self.squares_low = low;
+        self.squares_high += squares_high + u64::from(carry);
+    }
+
+    /// Squares do not cancel: without any, there is nothing but zeros.
+    fn is_empty(&self) -> bool {
+        self.squares_low == 0 && self.squares_high == 0
+    }
 }
 
 impl Statistics {
@@ -65,12 +85,7 @@ impl Statistics {
     pub fn new() -> Self {
         Statistics {
             count: 0,
-            used: [0; BINS / 64],
-            bins: Box::new(Bins {
-                sums: [0; BINS],
-                squares_low: [0; BINS],
-                squares_high: [0; BINS],
-            }),
+            bins: Box::new([Bin::EMPTY; BINS]),
         }
     }
 
@@ -92,17 +107,17 @@ impl Statistics {
         let significand = bits & FRACTION | u64::from(field != 0) << 52;
         let exponent = field.max(1);
         let magnitude = significand << (exponent % BIN_WIDTH);
-        let bin = (exponent / BIN_WIDTH) as usize;
-
-        self.count += 1;
-        self.used[bin / 64] |= u64::from(magnitude != 0) << (bin % 64);
-        let term = i128::from(magnitude);
-        self.bins.sums[bin] += if value.is_sign_negative() {
+        // Below 2^60, so that it may have a sign. Branches on signs would be guesses.
+        let term = magnitude.cast_signed();
+        let term = if value.is_sign_negative() {
             -term
         } else {
             term
         };
-        self.add_squares(bin, u128::from(magnitude) * u128::from(magnitude), 0);
+        let square = u128::from(magnitude) * u128::from(magnitude);
+
+        self.count += 1;
+        self.bins[(exponent / BIN_WIDTH) as usize].add(term.into(), square, 0);
     }
 
     /// Adds every value of a slice.
@@ -119,11 +134,8 @@ impl Statistics {
     /// Adds all that `other` holds, as if its values had been added one by one.
     pub fn merge(&mut self, other: &Statistics) {
         self.count += other.count;
-        for bin in other.used_bins() {
-            self.used[bin / 64] |= 1 << (bin % 64);
-            self.bins.sums[bin] += other.bins.sums[bin];
-            let (low, high) = (other.bins.squares_low[bin], other.bins.squares_high[bin]);
-            self.add_squares(bin, low, high);
+        for (bin, other) in self.bins.iter_mut().zip(other.bins.iter()) {
+            bin.add(other.sum, other.squares_low, other.squares_high);
         }
     }
 
@@ -161,18 +173,12 @@ impl Statistics {
             .sqrt()
             .round(false)
     }
-    fn add_squares(&mut self, bin: usize, low: u128, high: u64) {
-        let (sum, carry) = self.bins.squares_low[bin].overflowing_add(low);
-        self.bins.squares_low[bin] = sum;
-        self.bins.squares_high[bin] += high + u64::from(carry);
-    }
 
     /// The sign (set for a negative sum) and magnitude of the sum, in multiples of `2^unit()`.
     fn exact_sum(&self) -> (bool, Wide) {
         let (mut positive, mut negative) = (Wide::ZERO, Wide::ZERO);
         let lowest = self.lowest_bin();
-        for bin in self.used_bins() {
-            let sum = self.bins.sums[bin];
+        for (bin, &Bin { sum, .. }) in self.used_bins() {
             let side = if sum < 0 {
                 &mut negative
             } else {
@@ -196,9 +202,9 @@ impl Statistics {
     fn exact_squares(&self) -> Wide {
         let mut total = Wide::ZERO;
         let lowest = self.lowest_bin();
-        for bin in self.used_bins() {
-            let (low, high) = (self.bins.squares_low[bin], self.bins.squares_high[bin]);
-            total.add_shifted(limbs(low, high), 2 * BIN_WIDTH as usize * (bin - lowest));
+        for (bin, squares) in self.used_bins() {
+            let squares = limbs(squares.squares_low, squares.squares_high);
+            total.add_shifted(squares, 2 * BIN_WIDTH as usize * (bin - lowest));
         }
         total
     }
@@ -210,21 +216,13 @@ impl Statistics {
     }
 
     fn lowest_bin(&self) -> usize {
-        self.used_bins().next().unwrap_or(0)
+        self.used_bins().next().map_or(0, |(bin, _)| bin)
     }
 
     /// The bins that hold a value other than zero, in ascending order.
-    fn used_bins(&self) -> impl Iterator<Item = usize> {
-        (0..)
-            .step_by(64)
-            .zip(self.used)
-            .flat_map(|(first, mut word)| {
-                std::iter::from_fn(move || {
-                    let bit = (word != 0).then(|| word.trailing_zeros() as usize)?;
-                    word &= word - 1;
-                    Some(first + bit)
-                })
-            })
+    fn used_bins(&self) -> impl Iterator<Item = (usize, &Bin)> {
+        let bins = self.bins.iter().enumerate();
+        bins.filter(|(_, bin)| !bin.is_empty())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line of `meta-stats-conformance`.
 
+mod bench;
 mod list;
 mod run;
 
@@ -71,6 +72,8 @@ Examples:
           only the clauses about lines
   meta-stats-conformance --exec './server {port} {meta_port}' --baseline known-failures.txt --update-baseline
           accept what fails now; without --update-baseline, fail as soon as that changes
+  meta-stats-conformance bench --ingest short
+          how fast the bundled server takes values
   meta-stats-conformance list --select 'number.*'
           the names of cases
   meta-stats-conformance lint --spec my-cases/
@@ -107,10 +110,16 @@ enum Command {
     /// Run the cases against a server; what happens without a subcommand too.
     #[command(after_help = AFTER_HELP)]
     Run(RunArguments),
+    /// Measure how fast a server takes values, beside one that reads and drops them.
+    #[command(after_help = bench::AFTER_HELP)]
+    Bench(bench::BenchArguments),
     /// List the cases: name, level, title.
     List(ListArguments),
     /// Check every transcript without connecting.
     Lint(SpecArguments),
+    /// Be the server that reads and drops.
+    #[command(hide = true)]
+    DiscardServer,
     /// Be the bundled server.
     #[cfg(feature = "bundled")]
     #[command(hide = true, disable_help_flag = true)]
@@ -323,6 +332,8 @@ pub fn main() -> ExitCode {
     let done = match arguments.command {
         None => run::run(&arguments.run),
         Some(Command::Run(run)) => run::run(&run),
+        Some(Command::Bench(arguments)) => bench::bench(&arguments),
+        Some(Command::DiscardServer) => bench::discard(),
         Some(Command::List(list)) => list::list(&list),
         Some(Command::Lint(spec)) => check(&spec),
         #[cfg(feature = "bundled")]

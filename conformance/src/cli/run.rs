@@ -269,7 +269,7 @@ fn target(arguments: &RunArguments) -> Result<Target, Stop> {
     Ok(Target::Running(Addresses { primary, secondary }))
 }
 
-fn resolve(address: &str) -> Result<SocketAddr, Stop> {
+pub(super) fn resolve(address: &str) -> Result<SocketAddr, Stop> {
     let mut addresses = address.to_socket_addrs().map_err(|error| {
         Stop::new(
             Status::Unreachable,
