@@ -1,6 +1,7 @@
 //! The command line of `meta-stats-conformance`.
 
 mod list;
+mod report;
 mod run;
 
 use std::io::{self, Write};
@@ -71,6 +72,8 @@ Examples:
           only the clauses about lines
   meta-stats-conformance --exec './server {port} {meta_port}' --baseline known-failures.txt --update-baseline
           accept what fails now; without --update-baseline, fail as soon as that changes
+  meta-stats-conformance 127.0.0.1:3100 --report junit=report.xml --report html=report.html
+          write files for a CI system and for people, besides the report on standard output
   meta-stats-conformance list --select 'number.*'
           the names of cases
   meta-stats-conformance lint --spec my-cases/
@@ -170,9 +173,8 @@ struct RunArguments {
     #[arg(long, requires = "baseline", conflicts_with_all = ["select", "exclude", "level", "shard"])]
     update_baseline: bool,
 
-    /// The form of the report on standard output.
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
+    #[command(flatten)]
+    reports: report::ReportArguments,
 
     /// Write no progress to standard error.
     #[arg(short, long)]
@@ -262,14 +264,6 @@ struct Shard {
     /// Counted from 0.
     index: usize,
     count: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    Human,
-    /// One JSON object.
-    Json,
 }
 
 fn parse_address(text: &str) -> Result<String, String> {

@@ -7,10 +7,11 @@ use std::time::Instant;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Format, RunArguments, Selection, Status, Stop, load, print, say};
+use super::report::Outlets;
+use super::{RunArguments, Selection, Status, Stop, load, say};
 use crate::baseline::{Baseline, Stale};
 use crate::diagnose::diagnose;
-use crate::report::{Report, human, json};
+use crate::report::Report;
 use crate::runner::{CaseResult, Order, Outcome, Runner, run_all};
 use crate::spec::{CaseRef, Level, Spec};
 use crate::target::{Addresses, Launcher, Target, kill_all};
@@ -37,6 +38,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Status, Stop> {
         }
     }
     let baseline = read_baseline(arguments)?;
+    let outlets = Outlets::open(&arguments.reports)?;
     end_servers_when_interrupted()?;
     let start = Instant::now();
     let target = target(arguments)?;
@@ -71,17 +73,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Status, Stop> {
         strict: arguments.strict,
         duration: start.elapsed(),
     };
-    match arguments.format {
-        Format::Human => {
-            let mut text = Vec::new();
-            // Writing to a Vec cannot fail.
-            let _ = human::write(&report, &spec, &mut text);
-            print(&String::from_utf8_lossy(&text))?;
-        }
-        Format::Json => {
-            print(&format!("{:#}\n", json::render(&report)))?;
-        }
-    }
+    outlets.write(&report, &spec)?;
     Ok(status(&report))
 }
 
