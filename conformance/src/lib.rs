@@ -10,7 +10,7 @@
 //! | [`client`], [`trace`] | one connection, and what went over it |
 //! | [`target`], [`runner`] | reaching or starting a server, and running cases against it |
 //! | [`baseline`], [`diagnose`] | failures that are known, and what explains the others |
-//! | [`report`], `cli` | telling people and programs |
+//! | [`report`], `explain`, `cli` | telling people and programs |
 //!
 //! Invariants: nothing that judges imports the server (the `bundled` feature lets `cli` start it in a process of its own, no more); nothing that
 //! a server sends can make the runner hang, panic or grow without bound; no verdict depends on a clock except that a reply did not come in time.
@@ -23,6 +23,8 @@ pub mod decimal;
 pub mod diagnose;
 pub mod dialect;
 pub mod exact;
+#[cfg(feature = "cli")]
+pub mod explain;
 pub mod finding;
 pub mod judge;
 pub mod lint;

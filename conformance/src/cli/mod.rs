@@ -1,6 +1,8 @@
 //! The command line of `meta-stats-conformance`.
 
+mod explain;
 mod list;
+mod paper;
 mod report;
 mod run;
 
@@ -114,6 +116,12 @@ enum Command {
     List(ListArguments),
     /// Check every transcript without connecting.
     Lint(SpecArguments),
+    /// Tell all about a clause: its demand, its reason, common mistakes, its transcripts.
+    Explain(explain::ExplainArguments),
+    /// Print the completion script of a shell.
+    Completions(paper::CompletionArguments),
+    /// Print the manual.
+    Man(paper::ManArguments),
     /// Be the bundled server.
     #[cfg(feature = "bundled")]
     #[command(hide = true, disable_help_flag = true)]
@@ -319,6 +327,9 @@ pub fn main() -> ExitCode {
         Some(Command::Run(run)) => run::run(&run),
         Some(Command::List(list)) => list::list(&list),
         Some(Command::Lint(spec)) => check(&spec),
+        Some(Command::Explain(explain)) => explain::explain(&explain),
+        Some(Command::Completions(completions)) => paper::completions(&completions),
+        Some(Command::Man(man)) => paper::man(&man),
         #[cfg(feature = "bundled")]
         Some(Command::BundledServer { arguments }) => {
             let name = std::ffi::OsString::from("meta-stats-server");

@@ -130,9 +130,9 @@ fn failures(report: &Report<'_>) -> Markup {
                 ul {
                     @for result in bad {
                         li {
-                            (badge(result)) " "
-                            a href={ "#" (result.case.case.id) } { (result.case.case.id) } " "
-                            span.dim { (result.case.case.transcript.title) }
+                            (badge(result))
+                            a href={ "#" (result.case.case.id) } { (result.case.case.id) }
+                            span.dim { (prose::inline(&result.case.case.transcript.title)) }
                         }
                     }
                 }
@@ -219,7 +219,7 @@ fn case(report: &Report<'_>, result: &CaseResult<'_>) -> Markup {
         details.case id=(case.id) data-outcome=(result.outcome.name()) data-level=(result.case.clause.level.to_string()) open[open] {
             summary {
                 (badge(result))
-                span.title { (case.transcript.title) }
+                span.title { (prose::inline(&case.transcript.title)) }
                 span.id { (case.id) }
             }
             @if let Some(reason) = &result.reason { p { (reason) } }
@@ -272,6 +272,28 @@ fn trace(result: &CaseResult<'_>) -> Markup {
                     @for event in &result.trace[left_out..] { (event) "\n" }
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::prelude::BASE64_STANDARD;
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    #[test]
+    fn the_policy_allows_the_script_that_is_there() {
+        let digest = BASE64_STANDARD.encode(Sha256::digest(SCRIPT));
+        assert_eq!(SCRIPT_DIGEST, format!("sha256-{digest}"));
+    }
+
+    #[test]
+    fn style_and_script_cannot_end_early() {
+        for text in [STYLE, SCRIPT] {
+            assert!(!text.contains("</"));
         }
     }
 }
