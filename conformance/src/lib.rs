@@ -10,6 +10,7 @@
 //! | [`client`], [`trace`] | one connection, and what went over it |
 //! | [`target`], [`runner`] | reaching or starting a server, and running cases against it |
 //! | [`baseline`], [`diagnose`] | failures that are known, and what explains the others |
+//! | [`record`] | a session that passes through, written as a transcript |
 //! | [`report`], `explain`, `cli` | telling people and programs |
 //!
 //! Invariants: nothing that judges imports the server (the `bundled` feature lets `cli` start it in a process of its own, no more); nothing that
@@ -31,6 +32,7 @@ pub mod lint;
 pub mod means;
 pub mod model;
 pub mod plan;
+pub mod record;
 pub mod report;
 pub mod runner;
 pub mod spec;

@@ -3,6 +3,7 @@
 mod explain;
 mod list;
 mod paper;
+mod record;
 mod report;
 mod run;
 
@@ -118,6 +119,8 @@ enum Command {
     Lint(SpecArguments),
     /// Tell all about a clause: its demand, its reason, common mistakes, its transcripts.
     Explain(explain::ExplainArguments),
+    /// Stand between a client and a server, and write their session as a chapter that `run --spec` replays.
+    Record(record::RecordArguments),
     /// Print the completion script of a shell.
     Completions(paper::CompletionArguments),
     /// Print the manual.
@@ -328,6 +331,7 @@ pub fn main() -> ExitCode {
         Some(Command::List(list)) => list::list(&list),
         Some(Command::Lint(spec)) => check(&spec),
         Some(Command::Explain(explain)) => explain::explain(&explain),
+        Some(Command::Record(record)) => record::record(&record),
         Some(Command::Completions(completions)) => paper::completions(&completions),
         Some(Command::Man(man)) => paper::man(&man),
         #[cfg(feature = "bundled")]

@@ -26,13 +26,20 @@ pub(super) struct ManArguments {
 /// Prints the completion script of a shell.
 pub(super) fn completions(arguments: &CompletionArguments) -> Result<Status, Stop> {
     let mut script = Vec::new();
-    clap_complete::generate(
-        arguments.shell,
-        &mut Arguments::command(),
-        NAME,
-        &mut script,
-    );
+    clap_complete::generate(arguments.shell, &mut visible(), NAME, &mut script);
     print(&String::from_utf8_lossy(&script))
+}
+
+/// The command line without the hidden commands, which the scripts would offer all the same.
+fn visible() -> Command {
+    let all = Arguments::command();
+    let commands = all
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set());
+    RunArguments::augment_args(Command::new(NAME))
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_subcommand(true)
+        .subcommands(commands.cloned())
 }
 
 /// Prints or writes the manual.

@@ -246,22 +246,23 @@ fn target(arguments: &RunArguments) -> Result<Target, Stop> {
         return bundled(arguments);
     };
     let primary = resolve(address)?;
-    let secondary = match &arguments.meta {
-        Some(meta) => resolve(meta)?,
-        None => match primary.port().checked_add(1) {
-            Some(port) => SocketAddr::new(primary.ip(), port),
-            None => {
-                return Err(Stop::new(
-                    Status::Usage,
-                    "error: there is no port after 65535; name the secondary port with --meta",
-                ));
-            }
-        },
-    };
+    let secondary = secondary(primary, arguments.meta.as_deref())?;
     Ok(Target::Running(Addresses { primary, secondary }))
 }
 
-fn resolve(address: &str) -> Result<SocketAddr, Stop> {
+/// The secondary port: as it was given, or the one behind the primary port.
+pub(super) fn secondary(primary: SocketAddr, meta: Option<&str>) -> Result<SocketAddr, Stop> {
+    match (meta, primary.port().checked_add(1)) {
+        (Some(meta), _) => resolve(meta),
+        (None, Some(port)) => Ok(SocketAddr::new(primary.ip(), port)),
+        (None, None) => Err(Stop::new(
+            Status::Usage,
+            "error: there is no port after 65535; name the secondary port",
+        )),
+    }
+}
+
+pub(super) fn resolve(address: &str) -> Result<SocketAddr, Stop> {
     let mut addresses = address.to_socket_addrs().map_err(|error| {
         Stop::new(
             Status::Unreachable,
