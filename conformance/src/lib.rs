@@ -10,6 +10,7 @@
 //! | [`client`], [`trace`] | one connection, and what went over it |
 //! | [`target`], [`runner`] | reaching or starting a server, and running cases against it |
 //! | [`baseline`], [`diagnose`] | failures that are known, and what explains the others |
+//! | [`compare`] | two servers beside each other |
 //! | [`record`] | a session that passes through, written as a transcript |
 //! | [`report`], `explain`, `cli` | telling people and programs |
 //!
@@ -20,6 +21,7 @@ pub mod baseline;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod client;
+pub mod compare;
 pub mod decimal;
 pub mod diagnose;
 pub mod dialect;

@@ -1,5 +1,6 @@
 //! The command line of `meta-stats-conformance`.
 
+mod compare;
 mod explain;
 mod list;
 mod paper;
@@ -119,6 +120,8 @@ enum Command {
     Lint(SpecArguments),
     /// Tell all about a clause: its demand, its reason, common mistakes, its transcripts.
     Explain(explain::ExplainArguments),
+    /// Run the same cases against two servers, and show where they differ.
+    Compare(compare::CompareArguments),
     /// Stand between a client and a server, and write their session as a chapter that `run --spec` replays.
     Record(record::RecordArguments),
     /// Print the completion script of a shell.
@@ -331,6 +334,7 @@ pub fn main() -> ExitCode {
         Some(Command::List(list)) => list::list(&list),
         Some(Command::Lint(spec)) => check(&spec),
         Some(Command::Explain(explain)) => explain::explain(&explain),
+        Some(Command::Compare(compare)) => compare::compare(&compare),
         Some(Command::Record(record)) => record::record(&record),
         Some(Command::Completions(completions)) => paper::completions(&completions),
         Some(Command::Man(man)) => paper::man(&man),

@@ -11,13 +11,14 @@ use super::report::Outlets;
 use super::{RunArguments, Selection, Status, Stop, load, say};
 use crate::baseline::{Baseline, Stale};
 use crate::diagnose::diagnose;
+use crate::dialect::Dialect;
 use crate::report::Report;
 use crate::runner::{CaseResult, Order, Outcome, Runner, run_all};
 use crate::spec::{CaseRef, Level, Spec};
 use crate::target::{Addresses, Launcher, Target, kill_all};
 
 /// Jobs where every job has a server of its own: mostly they wait.
-const JOBS: usize = 8;
+pub(super) const JOBS: usize = 8;
 
 /// Runs the selected cases and writes the report.
 pub(super) fn run(arguments: &RunArguments) -> Result<Status, Stop> {
@@ -243,7 +244,7 @@ fn target(arguments: &RunArguments) -> Result<Target, Stop> {
         return Ok(Target::Launched(Launcher::Template(command.clone())));
     }
     let Some(address) = &arguments.address else {
-        return bundled(arguments);
+        return bundled(arguments.dialect.claimed().unwrap_or(Dialect::Plain));
     };
     let primary = resolve(address)?;
     let secondary = secondary(primary, arguments.meta.as_deref())?;
@@ -278,15 +279,13 @@ pub(super) fn resolve(address: &str) -> Result<SocketAddr, Stop> {
 }
 
 #[cfg(feature = "bundled")]
-fn bundled(arguments: &RunArguments) -> Result<Target, Stop> {
-    use crate::dialect::Dialect;
+pub(super) fn bundled(dialect: Dialect) -> Result<Target, Stop> {
     let program = std::env::current_exe().map_err(|error| {
         Stop::new(
             Status::Unreachable,
             format!("error: this program does not find itself: {error}"),
         )
     })?;
-    let dialect = arguments.dialect.claimed().unwrap_or(Dialect::Plain);
     let words = [
         "bundled-server",
         "{port}",
@@ -304,7 +303,7 @@ fn bundled(arguments: &RunArguments) -> Result<Target, Stop> {
 }
 
 #[cfg(not(feature = "bundled"))]
-fn bundled(_arguments: &RunArguments) -> Result<Target, Stop> {
+pub(super) fn bundled(_dialect: Dialect) -> Result<Target, Stop> {
     let message = "error: this build has no server of its own; name one with HOST:PORT or --exec";
     Err(Stop::new(Status::Usage, message))
 }

@@ -200,6 +200,8 @@ pub struct Runner {
     shared: Option<Server>,
     /// Whether any job's server was found to burn processor time: then nobody's is kept for a second case.
     spins: Arc<AtomicBool>,
+    /// Whether what went over the wire is kept of cases that pass, too.
+    traces_all: bool,
 }
 
 impl Runner {
@@ -211,6 +213,7 @@ impl Runner {
             responsive: false,
             shared: None,
             spins: Arc::default(),
+            traces_all: false,
         }
     }
 
@@ -247,8 +250,14 @@ impl Runner {
         Runner {
             responsive: self.responsive,
             spins: self.spins.clone(),
+            traces_all: self.traces_all,
             ..Runner::new(self.target.clone(), self.settings.clone())
         }
+    }
+
+    /// Keeps what went over the wire of every case, not only of those that fail.
+    pub fn trace_everything(&mut self) {
+        self.traces_all = true;
     }
 
     /// The dialect that the server is taken to speak.
@@ -303,6 +312,8 @@ impl Runner {
         if let Err(failure) = attempt {
             result.outcome = failure.outcome;
             result.failure = Some(failure);
+        }
+        if result.outcome.is_failure() || self.traces_all {
             result.trace = trace.events();
         }
         result.duration = start.elapsed();
