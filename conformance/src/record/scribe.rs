@@ -66,8 +66,13 @@ impl Scribe {
         {
             return;
         }
+        let half_closed = self
+            .connections
+            .get(&number)
+            .is_some_and(|connection| connection.half_closed);
         match event.what {
             What::Opened(_) => {}
+            What::Sent(_) | What::ClientEnded if half_closed => {}
             What::Sent(octets) => self.sent(number, &octets),
             What::Received(octets) => self.received(number, &octets),
             What::ClientEnded => {

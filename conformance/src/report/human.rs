@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use super::{MarkedLine, Report, again, marked_lines, passed_of};
+use super::{MarkedLine, Report, again, marked_lines, passed_of, printable};
 use crate::runner::{CaseResult, Outcome};
 use crate::spec::{Level, Spec};
 
@@ -72,12 +72,7 @@ pub fn write_failure(result: &CaseResult<'_>, reach: &str, out: &mut impl Write)
     if !result.output.trim().is_empty() {
         writeln!(out)?;
         writeln!(out, "  the server wrote")?;
-        for line in result.output.lines() {
-            // What a server writes must not speak to the reader's terminal.
-            let line = line.replace(
-                |character: char| character.is_control() && character != '\t',
-                "\u{fffd}",
-            );
+        for line in printable(&result.output).lines() {
             writeln!(out, "    {DIM}{line}{DIM:#}")?;
         }
     }

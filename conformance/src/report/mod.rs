@@ -238,6 +238,12 @@ fn in_short(result: &CaseResult<'_>) -> String {
     }
 }
 
+/// What a server wrote, so that it does not speak to the reader's terminal or browser.
+fn printable(text: &str) -> String {
+    let silent = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
+    text.replace(silent, "\u{fffd}")
+}
+
 /// The command that runs a case again.
 pub fn again(reach: &str, id: &str) -> String {
     match reach {

@@ -1,6 +1,7 @@
 //! The program as a person, a script or a CI system meets it.
 
 mod compare;
+mod hostile;
 mod page;
 mod record;
 mod reports;

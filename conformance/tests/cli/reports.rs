@@ -1,7 +1,8 @@
 //! Every form of a report, read by somebody else's reader.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::sync::LazyLock;
 
 use assert_cmd::assert::OutputAssertExt;
 use predicates::str::{contains, starts_with};
@@ -11,37 +12,28 @@ use crate::support::{faulty, program, stdout_of};
 
 const SCHEMA: &str = include_str!("../../schema/report-1.json");
 
-/// A run with cases that pass, fail, time out and are skipped, in all these forms.
-fn run(directory: &Path, forms: &[&str]) {
-    let mut command = program();
-    for form in forms {
-        command.arg("--report");
-        command.arg(format!("{form}={}", directory.join(form).display()));
-    }
-    command
-        .args([
-            "--select",
-            "number.*",
-            "--select",
-            "dialect.*",
-            "--select",
-            "error.reply",
-        ])
-        .args([
-            "--timeout",
-            "2s",
-            "--exec",
-            &faulty(&["population", "error-silent"]),
-        ])
-        .assert()
-        .code(1)
-        .stdout(contains("not conformant"));
-}
+pub(crate) const FORMS: [&str; 6] = ["human", "json", "junit", "tap", "html", "markdown"];
 
-fn run_in(form: &str) -> String {
-    let directory = tempfile::tempdir().expect("a directory");
-    run(directory.path(), &[form]);
-    fs::read_to_string(directory.path().join(form)).expect("the report is there")
+/// One run with cases that pass, fail, time out and are skipped, in every form at once.
+fn report(form: &str) -> &'static str {
+    static REPORTS: LazyLock<BTreeMap<&str, String>> = LazyLock::new(|| {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut command = program();
+        for form in FORMS {
+            command.arg("--report");
+            command.arg(format!("{form}={}", directory.path().join(form).display()));
+        }
+        command
+            .args(["--select", "number.*", "--select", "dialect.*"])
+            .args(["--select", "error.reply", "--timeout", "2s"])
+            .args(["--exec", &faulty(&["population", "error-silent"])])
+            .assert()
+            .code(1)
+            .stdout(contains("not conformant"));
+        let read = |form| fs::read_to_string(directory.path().join(form)).expect("a report");
+        FORMS.map(|form| (form, read(form))).into()
+    });
+    &REPORTS[form]
 }
 
 /// The schema with every object closed, so that a field which nobody has described is found.
@@ -69,7 +61,7 @@ fn closed(mut schema: Value) -> Value {
 fn the_json_report_is_valid_and_all_of_it_is_described() {
     let schema: Value = serde_json::from_str(SCHEMA).expect("a schema in JSON");
     let reports = [
-        run_in("json"),
+        report("json").to_owned(),
         stdout_of(program().args(["--format", "json", "--select", "line.*"])),
     ];
     for schema in [schema.clone(), closed(schema)] {
@@ -96,7 +88,7 @@ fn the_json_report_is_valid_and_all_of_it_is_described() {
 
 #[test]
 fn the_json_report_counts_what_it_lists() {
-    let report: Value = serde_json::from_str(&run_in("json")).expect("one JSON object");
+    let report: Value = serde_json::from_str(report("json")).expect("one JSON object");
     let cases = report["cases"].as_array().expect("an array");
     for (outcome, count) in report["summary"].as_object().expect("an object") {
         let listed = cases
@@ -114,8 +106,8 @@ fn the_json_report_counts_what_it_lists() {
 
 #[test]
 fn the_junit_report_is_xml_and_counts_as_ci_systems_do() {
-    let text = run_in("junit");
-    let document = roxmltree::Document::parse(&text).expect("well-formed XML");
+    let text = report("junit");
+    let document = roxmltree::Document::parse(text).expect("well-formed XML");
     let root = document.root_element();
     assert_eq!(root.tag_name().name(), "testsuites");
     let elements = |name: &'static str| {
@@ -172,7 +164,7 @@ fn the_junit_report_is_xml_and_counts_as_ci_systems_do() {
 }
 
 /// A strict reader of TAP 14 as the program writes it: the version, the plan, one point a case, YAML blocks of JSON scalars.
-fn read_tap(text: &str) -> Vec<(bool, String)> {
+pub(crate) fn read_tap(text: &str) -> Vec<(bool, String)> {
     let mut lines = text.lines().peekable();
     assert_eq!(lines.next(), Some("TAP version 14"));
     let plan = lines.next().and_then(|plan| plan.strip_prefix("1.."));
@@ -208,7 +200,7 @@ fn read_tap(text: &str) -> Vec<(bool, String)> {
 
 #[test]
 fn the_tap_report_is_read_by_a_strict_reader() {
-    let points = read_tap(&run_in("tap"));
+    let points = read_tap(report("tap"));
     let bad = points
         .iter()
         .filter(|(ok, description)| !ok && !description.contains(" # TODO "));
@@ -232,7 +224,7 @@ fn the_tap_report_is_read_by_a_strict_reader() {
 
 #[test]
 fn the_markdown_report_has_the_verdict_the_table_and_folded_failures() {
-    let text = run_in("markdown");
+    let text = report("markdown");
     assert!(text.starts_with("## ❌ not conformant, "), "{text}");
     assert!(
         text.contains("\n|---|---:|---:|---:|\n| Errors | "),
@@ -249,12 +241,9 @@ fn the_markdown_report_has_the_verdict_the_table_and_folded_failures() {
 }
 
 #[test]
-fn all_reports_come_from_one_run() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let forms = ["human", "json", "junit", "tap", "html", "markdown"];
-    run(directory.path(), &forms);
-    for form in forms {
-        let report = fs::read_to_string(directory.path().join(form)).expect("the report is there");
+fn every_form_names_what_fails_and_has_no_escapes() {
+    for form in FORMS {
+        let report = report(form);
         assert!(report.contains("number.sample/two-values"), "{form}");
         assert!(!report.contains('\u{1b}'), "{form}");
     }

@@ -7,7 +7,7 @@ mod prose;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{Report, Standing, again, marked_lines, passed_of};
+use super::{Report, Standing, again, marked_lines, passed_of, printable};
 use crate::runner::{CaseResult, Outcome};
 use crate::spec::{Clause, Level};
 
@@ -228,7 +228,7 @@ fn case(report: &Report<'_>, result: &CaseResult<'_>) -> Markup {
             (trace(result))
             @if result.outcome.is_failure() {
                 @if !result.output.trim().is_empty() {
-                    details { summary { "what the server wrote" } pre { (result.output) } }
+                    details { summary { "what the server wrote" } pre { (printable(&result.output)) } }
                 }
                 p.again { "again: " code { (again(&report.reach, &case.id)) } }
             }
