@@ -74,6 +74,15 @@ pub struct Pair<'a> {
     pub difference: Option<Difference>,
 }
 
+/// What says nothing about a difference.
+#[derive(Clone, Debug, Default)]
+pub struct Ignored {
+    /// Secondary ports that others use too: what they say depends on more than this run.
+    pub ports: Vec<SocketAddr>,
+    /// Greetings, without their LF: they belong to the dialect, and would be the first difference everywhere.
+    pub greetings: Vec<Vec<u8>>,
+}
+
 /// Where two servers said different things.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
@@ -86,10 +95,9 @@ pub struct Difference {
 }
 
 impl<'a> Pair<'a> {
-    /// Compares two results of the same case, which have to have their traces. `shared` are the secondary ports that are not for this run alone, so that what
-    /// they say cannot be compared.
-    pub fn new(a: CaseResult<'a>, b: CaseResult<'a>, shared: &[SocketAddr]) -> Pair<'a> {
-        let difference = difference(&said(&a.trace, shared), &said(&b.trace, shared));
+    /// Compares two results of the same case, which have to have their traces.
+    pub fn new(a: CaseResult<'a>, b: CaseResult<'a>, ignored: &Ignored) -> Pair<'a> {
+        let difference = difference(&said(&a.trace, ignored), &said(&b.trace, ignored));
         let passes = [&a, &b].map(|result| result.outcome == Outcome::Pass);
         let agreement = match passes {
             _ if [&a, &b]
@@ -116,15 +124,15 @@ impl<'a> Pair<'a> {
 }
 
 /// What a server said on each connection, in the order in which the connections were opened.
-fn said(trace: &[Event], shared: &[SocketAddr]) -> Vec<(String, Vec<u8>)> {
+fn said(trace: &[Event], ignored: &Ignored) -> Vec<(String, Vec<u8>)> {
     let mut all: Vec<(String, Vec<u8>)> = Vec::new();
     // The latest connection of each name.
     let mut open: BTreeMap<&str, Option<usize>> = BTreeMap::new();
     for event in trace {
         match &event.what {
             What::Connected(address) => {
-                let is_shared = shared.iter().any(|port| port.to_string() == *address);
-                let place = (!is_shared).then_some(all.len());
+                let is_shared = |port: &SocketAddr| port.to_string() == *address;
+                let place = (!ignored.ports.iter().any(is_shared)).then_some(all.len());
                 if place.is_some() {
                     all.push((event.connection.clone(), Vec::new()));
                 }
@@ -136,6 +144,16 @@ fn said(trace: &[Event], shared: &[SocketAddr]) -> Vec<(String, Vec<u8>)> {
                 }
             }
             _ => {}
+        }
+    }
+    for (_, octets) in &mut all {
+        let greeting = ignored
+            .greetings
+            .iter()
+            .find_map(|greeting| octets.strip_prefix(greeting.as_slice()))
+            .and_then(|rest| rest.strip_prefix(b"\n"));
+        if let Some(rest) = greeting {
+            *octets = rest.to_vec();
         }
     }
     // Connections of concurrent steps are opened in any order.
@@ -194,23 +212,25 @@ pub fn write(names: [&str; 2], pairs: &[Pair<'_>], out: &mut impl Write) -> io::
                 "{style}{:18}{style:#}  {level:6}  {BOLD}{id}{BOLD:#}",
                 agreement.name()
             )?;
-            for (name, result, said) in [
-                (
-                    "A",
-                    &pair.a,
-                    pair.difference.as_ref().map(|difference| &difference.a),
-                ),
-                (
-                    "B",
-                    &pair.b,
-                    pair.difference.as_ref().map(|difference| &difference.b),
-                ),
+            let difference = pair.difference.as_ref();
+            for (name, result, line) in [
+                ("A", &pair.a, difference.map(|difference| &difference.a)),
+                ("B", &pair.b, difference.map(|difference| &difference.b)),
             ] {
                 write!(out, "    {name} {:7}", result.outcome.name())?;
-                match said {
-                    Some(Some(line)) => write!(out, "  {}", Shown(line))?,
-                    Some(None) => write!(out, "  {DIM}no such line{DIM:#}")?,
-                    None => {}
+                match (&result.failure, line) {
+                    (Some(failure), _) => write!(
+                        out,
+                        "  expected {}, received {}",
+                        failure.expected, failure.received
+                    )?,
+                    (None, Some(Some(line))) if agreement == Agreement::BothLegal => {
+                        write!(out, "  {}", Shown(line))?;
+                    }
+                    (None, Some(None)) if agreement == Agreement::BothLegal => {
+                        write!(out, "  {DIM}no such line{DIM:#}")?;
+                    }
+                    _ => {}
                 }
                 writeln!(out)?;
             }
@@ -282,7 +302,13 @@ mod tests {
             received("", "\n2"),
             received("", "\n"),
         ];
-        assert_eq!(difference(&said(&whole, &[]), &said(&pieces, &[])), None);
+        assert_eq!(
+            difference(
+                &said(&whole, &Ignored::default()),
+                &said(&pieces, &Ignored::default())
+            ),
+            None
+        );
     }
 
     #[test]
@@ -293,7 +319,11 @@ mod tests {
             connected("a"),
             received("b", "1\n2.00\n3\n"),
         ];
-        let found = difference(&said(&one, &[]), &said(&other, &[])).expect("they differ");
+        let found = difference(
+            &said(&one, &Ignored::default()),
+            &said(&other, &Ignored::default()),
+        )
+        .expect("they differ");
         assert_eq!(found.connection, "b");
         assert_eq!(
             (found.a, found.b),
@@ -302,12 +332,31 @@ mod tests {
     }
 
     #[test]
+    fn a_greeting_is_no_difference_but_a_missing_one_is_no_licence() {
+        let ignored = Ignored {
+            greetings: vec![b"Hello".to_vec()],
+            ..Ignored::default()
+        };
+        let one = [connected(""), received("", "Hello\n1\n")];
+        let other = [connected(""), received("", "1\n")];
+        assert_eq!(
+            difference(&said(&one, &ignored), &said(&other, &ignored)),
+            None
+        );
+        let third = [connected(""), received("", "1\nHello\n")];
+        assert!(difference(&said(&one, &ignored), &said(&third, &ignored)).is_some());
+    }
+
+    #[test]
     fn a_port_that_others_use_too_is_not_compared() {
         let one = [connected("meta"), received("meta", "1 2 3\n")];
         let other = [connected("meta"), received("meta", "4 5 6\n")];
-        let port = "127.0.0.1:3100".parse().expect("an address");
+        let ignored = Ignored {
+            ports: vec!["127.0.0.1:3100".parse().expect("an address")],
+            ..Ignored::default()
+        };
         assert_eq!(
-            difference(&said(&one, &[port]), &said(&other, &[port])),
+            difference(&said(&one, &ignored), &said(&other, &ignored)),
             None
         );
     }

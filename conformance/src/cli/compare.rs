@@ -9,7 +9,7 @@ use super::{
     Selection, SpecArguments, Status, Stop, load, parse_address, parse_template, parse_timeout,
     print,
 };
-use crate::compare::{Pair, write};
+use crate::compare::{Ignored, Pair, write};
 use crate::dialect::Dialect;
 use crate::runner::{Order, Runner, run_all};
 use crate::target::{Addresses, Launcher, Target};
@@ -74,34 +74,33 @@ pub(super) struct CompareArguments {
 pub(super) fn compare(arguments: &CompareArguments) -> Result<Status, Stop> {
     let spec = load(&arguments.spec)?;
     let cases = select(&spec, &arguments.selection)?;
-    let targets = targets(arguments)?;
-    let shared: Vec<_> = targets
-        .iter()
-        .filter_map(|target| match target {
-            Target::Running(addresses) => Some(addresses.secondary),
-            Target::Launched(_) => None,
-        })
-        .collect();
-    let mut runs = Vec::new();
-    for target in targets {
+    let mut ignored = Ignored::default();
+    let mut run = |target: Target| {
+        if let Target::Running(addresses) = &target {
+            ignored.ports.push(addresses.secondary);
+        }
         let name = target.to_string();
         let mut runner = Runner::reach(target, None, arguments.timeout)
             .map_err(|error| Stop::new(Status::Unreachable, format!("error: {error}")))?;
         runner.trace_everything();
+        ignored
+            .greetings
+            .extend(runner.greeting().map(<[u8]>::to_vec));
         let name = format!("{name}, {} dialect", runner.dialect());
         let order = Order {
             jobs: if runner.launches() { JOBS } else { 1 },
             seed: None,
             total_timeout: None,
         };
-        runs.push((name, run_all(runner, &cases, &spec.data, &order, &|_| {})));
-    }
-    let (name_b, of_b) = runs.pop().unwrap_or_default();
-    let (name_a, of_a) = runs.pop().unwrap_or_default();
+        Ok((name, run_all(runner, &cases, &spec.data, &order, &|_| {})))
+    };
+    let [a, b] = targets(arguments)?;
+    let (name_a, of_a) = run(a)?;
+    let (name_b, of_b) = run(b)?;
     let pairs: Vec<_> = of_a
         .into_iter()
         .zip(of_b)
-        .map(|(a, b)| Pair::new(a, b, &shared))
+        .map(|(a, b)| Pair::new(a, b, &ignored))
         .collect();
     let mut text = Vec::new();
     // Writing to a Vec cannot fail.

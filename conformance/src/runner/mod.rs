@@ -270,6 +270,11 @@ impl Runner {
         matches!(self.target, Target::Launched(_))
     }
 
+    /// The line that the server sends when a session begins, if it sends one.
+    pub fn greeting(&self) -> Option<&[u8]> {
+        self.settings.manners.greeting.as_deref()
+    }
+
     /// The server for cases that need none of their own; a new one where the last one has ended.
     fn shared_addresses(&mut self) -> Result<Addresses, Unreachable> {
         let launcher = match &self.target {
