@@ -2,11 +2,12 @@
 //!
 //! A suite is a chapter, the class of a case its clause. A wrong reply is a `failure`; a case that could not be carried to its end (time-out, reset, crash) is an
 //! `error`; what the verdict does not count (a SHOULD, a MAY, an entry of the baseline) is `skipped` with the reason, as JUnit knows no level. The property
-//! `outcome` has the outcome itself.
+//! `outcome` has the outcome itself. What is stale in the baseline is a failure in a suite of its own.
 
 use quick_junit::{NonSuccessKind, Property, Report as Junit, TestCase, TestCaseStatus, TestSuite};
 
 use super::{Report, Standing, human, in_short};
+use crate::baseline::Stale;
 use crate::runner::{CaseResult, Outcome};
 
 /// The report as JUnit XML.
@@ -21,10 +22,29 @@ pub fn render(report: &Report<'_>) -> Result<String, String> {
         suite.set_time(results.iter().map(|result| result.duration).sum());
         suite.add_property(Property::new("target", xml(&report.target)));
         suite.add_property(Property::new("dialect", report.dialect.name()));
+        if !report.selection.is_empty() {
+            suite.add_property(Property::new("selection", xml(&report.selection)));
+        }
         suite.add_test_cases(results.iter().map(|result| case(report, result)));
         junit.add_test_suite(suite);
     }
+    if !report.stale.is_empty() {
+        let mut suite = TestSuite::new("Baseline");
+        suite.add_test_cases(report.stale.iter().map(stale));
+        junit.add_test_suite(suite);
+    }
     junit.to_string().map_err(|error| error.to_string())
+}
+
+/// A disagreement with the baseline, which may be about no case at all.
+fn stale(stale: &Stale) -> TestCase {
+    let message = xml(&stale.to_string());
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+    status.set_message(&message);
+    status.set_type("stale");
+    let mut case = TestCase::new(message, status);
+    case.set_classname("baseline");
+    case
 }
 
 fn case(report: &Report<'_>, result: &CaseResult<'_>) -> TestCase {

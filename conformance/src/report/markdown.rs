@@ -15,6 +15,7 @@ const MOST_FAILURES: usize = 100;
 pub fn render(report: &Report<'_>) -> String {
     let mut text = String::new();
     write_verdict(report, &mut text);
+    write_remarks(report, &mut text);
     write_table(report, &mut text);
     for (title, standing) in [
         ("Failures", Standing::Bad),
@@ -52,6 +53,24 @@ fn write_verdict(report: &Report<'_>, text: &mut String) {
         report.dialect,
         report.duration.as_secs_f64(),
     );
+}
+
+/// What belongs to the verdict, a line each.
+fn write_remarks(report: &Report<'_>, text: &mut String) {
+    let diagnoses = report
+        .diagnoses
+        .iter()
+        .map(|diagnosis| format!("- {}: {}", diagnosis.certainty.name(), diagnosis.sentence));
+    let stale = report
+        .stale
+        .iter()
+        .map(|stale| format!("- stale baseline: {stale}"));
+    let part = (!report.selection.is_empty())
+        .then(|| format!("- only a part was run: {}", code(&report.selection)));
+    for line in diagnoses.chain(stale).chain(part) {
+        let _ = writeln!(text, "{line}");
+    }
+    text.push('\n');
 }
 
 fn write_table(report: &Report<'_>, text: &mut String) {

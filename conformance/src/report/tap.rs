@@ -1,7 +1,7 @@
 //! The report in the Test Anything Protocol, version 14.
 //!
 //! A case whose failure the verdict does not count (a SHOULD, a MAY, an entry of the baseline) is `not ok` with the directive TODO, which no harness counts
-//! either.
+//! either. What is stale in the baseline is a point of its own; what seems to be wrong stands in comments.
 
 use std::fmt::Write;
 
@@ -14,9 +14,25 @@ use crate::runner::CaseResult;
 pub fn render(report: &Report<'_>) -> String {
     let mut text = String::from("TAP version 14\n");
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "1..{}", report.results.len());
+    let points = report.results.len() + report.stale.len();
+    let _ = writeln!(text, "1..{points}");
     for (number, result) in (1..).zip(&report.results) {
         write_point(report, number, result, &mut text);
+    }
+    for (number, stale) in (report.results.len() + 1..).zip(&report.stale) {
+        let _ = writeln!(
+            text,
+            "not ok {number} - stale baseline: {}",
+            escape(&stale.to_string())
+        );
+    }
+    for diagnosis in &report.diagnoses {
+        let _ = writeln!(
+            text,
+            "# {}: {}",
+            diagnosis.certainty.name(),
+            escape(&diagnosis.sentence)
+        );
     }
     text
 }

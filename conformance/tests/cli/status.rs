@@ -126,6 +126,47 @@ fn three_the_server_does_not_start() {
 }
 
 #[test]
+fn four_the_baseline_is_stale_and_every_report_says_so() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let baseline = directory.path().join("known");
+    std::fs::write(
+        &baseline,
+        "line.lf/no-reply-before-the-newline fail once it did\n",
+    )
+    .expect("it is written");
+    for (form, says) in [
+        (
+            "human",
+            "stale baseline: line.lf/no-reply-before-the-newline passes now",
+        ),
+        (
+            "junit",
+            "<testcase name=\"line.lf/no-reply-before-the-newline passes now",
+        ),
+        (
+            "tap",
+            "not ok 4 - stale baseline: line.lf/no-reply-before-the-newline passes now",
+        ),
+        (
+            "markdown",
+            "- stale baseline: line.lf/no-reply-before-the-newline passes now",
+        ),
+        (
+            "html",
+            "stale baseline</b> line.lf/no-reply-before-the-newline passes now",
+        ),
+        ("json", "\"line.lf/no-reply-before-the-newline passes now"),
+    ] {
+        program()
+            .args(["--select", "line.lf", "--format", form, "--baseline"])
+            .arg(&baseline)
+            .assert()
+            .code(4)
+            .stdout(contains(says));
+    }
+}
+
+#[test]
 fn five_the_selection_matches_nothing() {
     program()
         .args(["--select", "number.sampel"])

@@ -43,6 +43,7 @@ pub fn render(report: &Report<'_>) -> String {
             body {
                 header {
                     (overview(report))
+                    (remarks(report))
                     (table(report))
                     (failures(report))
                 }
@@ -75,6 +76,23 @@ fn overview(report: &Report<'_>) -> Markup {
             div { dt { "dialect" } dd { (report.dialect) } }
             div { dt { "cases" } dd { (ran) } }
             div { dt { "time" } dd { (format!("{:.1} s", report.duration.as_secs_f64())) } }
+        }
+    }
+}
+
+/// What belongs to the verdict, a line each.
+fn remarks(report: &Report<'_>) -> Markup {
+    html! {
+        @if !report.diagnoses.is_empty() || !report.stale.is_empty() || !report.selection.is_empty() {
+            ul.remarks {
+                @for diagnosis in &report.diagnoses {
+                    li { b.note { (diagnosis.certainty.name()) } " " (diagnosis.sentence) }
+                }
+                @for stale in &report.stale { li { b.bad { "stale baseline" } " " (stale) } }
+                @if !report.selection.is_empty() {
+                    li { b { "only a part was run" } " " code { (report.selection) } }
+                }
+            }
         }
     }
 }
@@ -226,7 +244,7 @@ fn case(report: &Report<'_>, result: &CaseResult<'_>) -> Markup {
             (transcript(result))
             (failure(result))
             (trace(result))
-            @if result.outcome.is_failure() {
+            @if result.failure.is_some() {
                 @if !result.output.trim().is_empty() {
                     details { summary { "what the server wrote" } pre { (printable(&result.output)) } }
                 }
