@@ -11,7 +11,9 @@
 //! | [`target`], [`runner`] | reaching or starting a server, and running cases against it |
 //! | [`baseline`], [`diagnose`] | failures that are known, and what explains the others |
 //! | [`load`] | how fast a server takes values |
-//! | [`report`], `cli` | telling people and programs |
+//! | [`compare`] | two servers beside each other |
+//! | [`record`] | a session that passes through, written as a transcript |
+//! | [`report`], `explain`, `cli` | telling people and programs |
 //!
 //! Invariants: nothing that judges imports the server (the `bundled` feature lets `cli` start it in a process of its own, no more); nothing that
 //! a server sends can make the runner hang, panic or grow without bound; no verdict depends on a clock except that a reply did not come in time.
@@ -20,10 +22,13 @@ pub mod baseline;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod client;
+pub mod compare;
 pub mod decimal;
 pub mod diagnose;
 pub mod dialect;
 pub mod exact;
+#[cfg(feature = "cli")]
+pub mod explain;
 pub mod finding;
 pub mod judge;
 pub mod lint;
@@ -31,6 +36,7 @@ pub mod load;
 pub mod means;
 pub mod model;
 pub mod plan;
+pub mod record;
 pub mod report;
 pub mod runner;
 pub mod spec;

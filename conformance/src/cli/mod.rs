@@ -1,7 +1,12 @@
 //! The command line of `meta-stats-conformance`.
 
 mod bench;
+mod compare;
+mod explain;
 mod list;
+mod paper;
+mod record;
+mod report;
 mod run;
 
 use std::io::{self, Write};
@@ -74,6 +79,8 @@ Examples:
           accept what fails now; without --update-baseline, fail as soon as that changes
   meta-stats-conformance bench --ingest short
           how fast the bundled server takes values
+  meta-stats-conformance 127.0.0.1:3100 --report junit=report.xml --report html=report.html
+          write files for a CI system and for people, besides the report on standard output
   meta-stats-conformance list --select 'number.*'
           the names of cases
   meta-stats-conformance lint --spec my-cases/
@@ -120,6 +127,16 @@ enum Command {
     /// Be the server that reads and drops.
     #[command(hide = true)]
     DiscardServer,
+    /// Tell all about a clause: its demand, its reason, common mistakes, its transcripts.
+    Explain(explain::ExplainArguments),
+    /// Run the same cases against two servers, and show where they differ.
+    Compare(compare::CompareArguments),
+    /// Stand between a client and a server, and write their session as a chapter that `run --spec` replays.
+    Record(record::RecordArguments),
+    /// Print the completion script of a shell.
+    Completions(paper::CompletionArguments),
+    /// Print the manual.
+    Man(paper::ManArguments),
     /// Be the bundled server.
     #[cfg(feature = "bundled")]
     #[command(hide = true, disable_help_flag = true)]
@@ -179,9 +196,8 @@ struct RunArguments {
     #[arg(long, requires = "baseline", conflicts_with_all = ["select", "exclude", "level", "shard"])]
     update_baseline: bool,
 
-    /// The form of the report on standard output.
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
+    #[command(flatten)]
+    reports: report::ReportArguments,
 
     /// Write no progress to standard error.
     #[arg(short, long)]
@@ -273,14 +289,6 @@ struct Shard {
     count: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    Human,
-    /// One JSON object.
-    Json,
-}
-
 fn parse_address(text: &str) -> Result<String, String> {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) => (host, port),
@@ -336,6 +344,11 @@ pub fn main() -> ExitCode {
         Some(Command::DiscardServer) => bench::discard(),
         Some(Command::List(list)) => list::list(&list),
         Some(Command::Lint(spec)) => check(&spec),
+        Some(Command::Explain(explain)) => explain::explain(&explain),
+        Some(Command::Compare(compare)) => compare::compare(&compare),
+        Some(Command::Record(record)) => record::record(&record),
+        Some(Command::Completions(completions)) => paper::completions(&completions),
+        Some(Command::Man(man)) => paper::man(&man),
         #[cfg(feature = "bundled")]
         Some(Command::BundledServer { arguments }) => {
             let name = std::ffi::OsString::from("meta-stats-server");

@@ -7,16 +7,18 @@ use std::time::Instant;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Format, RunArguments, Selection, Status, Stop, load, print, say};
+use super::report::Outlets;
+use super::{RunArguments, Selection, Status, Stop, load, say};
 use crate::baseline::{Baseline, Stale};
 use crate::diagnose::diagnose;
-use crate::report::{Report, human, json};
+use crate::dialect::Dialect;
+use crate::report::Report;
 use crate::runner::{CaseResult, Order, Outcome, Runner, run_all};
 use crate::spec::{CaseRef, Level, Spec};
 use crate::target::{Addresses, Launcher, Target, kill_all};
 
 /// Jobs where every job has a server of its own: mostly they wait.
-const JOBS: usize = 16;
+pub(super) const JOBS: usize = 16;
 
 /// Runs the selected cases and writes the report.
 pub(super) fn run(arguments: &RunArguments) -> Result<Status, Stop> {
@@ -37,6 +39,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Status, Stop> {
         }
     }
     let baseline = read_baseline(arguments)?;
+    let outlets = Outlets::open(&arguments.reports)?;
     end_servers_when_interrupted()?;
     let start = Instant::now();
     let target = target(arguments)?;
@@ -71,17 +74,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Status, Stop> {
         strict: arguments.strict,
         duration: start.elapsed(),
     };
-    match arguments.format {
-        Format::Human => {
-            let mut text = Vec::new();
-            // Writing to a Vec cannot fail.
-            let _ = human::write(&report, &spec, &mut text);
-            print(&String::from_utf8_lossy(&text))?;
-        }
-        Format::Json => {
-            print(&format!("{:#}\n", json::render(&report)))?;
-        }
-    }
+    outlets.write(&report, &spec)?;
     Ok(status(&report))
 }
 
@@ -251,22 +244,23 @@ fn target(arguments: &RunArguments) -> Result<Target, Stop> {
         return Ok(Target::Launched(Launcher::Template(command.clone())));
     }
     let Some(address) = &arguments.address else {
-        return bundled(arguments);
+        return bundled(arguments.dialect.claimed().unwrap_or(Dialect::Plain));
     };
     let primary = resolve(address)?;
-    let secondary = match &arguments.meta {
-        Some(meta) => resolve(meta)?,
-        None => match primary.port().checked_add(1) {
-            Some(port) => SocketAddr::new(primary.ip(), port),
-            None => {
-                return Err(Stop::new(
-                    Status::Usage,
-                    "error: there is no port after 65535; name the secondary port with --meta",
-                ));
-            }
-        },
-    };
+    let secondary = secondary(primary, arguments.meta.as_deref())?;
     Ok(Target::Running(Addresses { primary, secondary }))
+}
+
+/// The secondary port: as it was given, or the one behind the primary port.
+pub(super) fn secondary(primary: SocketAddr, meta: Option<&str>) -> Result<SocketAddr, Stop> {
+    match (meta, primary.port().checked_add(1)) {
+        (Some(meta), _) => resolve(meta),
+        (None, Some(port)) => Ok(SocketAddr::new(primary.ip(), port)),
+        (None, None) => Err(Stop::new(
+            Status::Usage,
+            "error: there is no port after 65535; name the secondary port",
+        )),
+    }
 }
 
 pub(super) fn resolve(address: &str) -> Result<SocketAddr, Stop> {
@@ -285,15 +279,13 @@ pub(super) fn resolve(address: &str) -> Result<SocketAddr, Stop> {
 }
 
 #[cfg(feature = "bundled")]
-fn bundled(arguments: &RunArguments) -> Result<Target, Stop> {
-    use crate::dialect::Dialect;
+pub(super) fn bundled(dialect: Dialect) -> Result<Target, Stop> {
     let program = std::env::current_exe().map_err(|error| {
         Stop::new(
             Status::Unreachable,
             format!("error: this program does not find itself: {error}"),
         )
     })?;
-    let dialect = arguments.dialect.claimed().unwrap_or(Dialect::Plain);
     let words = [
         "bundled-server",
         "{port}",
@@ -311,7 +303,7 @@ fn bundled(arguments: &RunArguments) -> Result<Target, Stop> {
 }
 
 #[cfg(not(feature = "bundled"))]
-fn bundled(_arguments: &RunArguments) -> Result<Target, Stop> {
+pub(super) fn bundled(_dialect: Dialect) -> Result<Target, Stop> {
     let message = "error: this build has no server of its own; name one with HOST:PORT or --exec";
     Err(Stop::new(Status::Usage, message))
 }

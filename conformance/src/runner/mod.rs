@@ -208,6 +208,8 @@ pub struct Runner {
     shared: Option<Server>,
     /// Whether any job's server was found to burn processor time: then nobody's is kept for a second case.
     spins: Arc<AtomicBool>,
+    /// Whether what went over the wire is kept of cases that pass, too.
+    traces_all: bool,
 }
 
 impl Runner {
@@ -219,6 +221,7 @@ impl Runner {
             responsive: false,
             shared: None,
             spins: Arc::default(),
+            traces_all: false,
         }
     }
 
@@ -255,8 +258,14 @@ impl Runner {
         Runner {
             responsive: self.responsive,
             spins: self.spins.clone(),
+            traces_all: self.traces_all,
             ..Runner::new(self.target.clone(), self.settings.clone())
         }
+    }
+
+    /// Keeps what went over the wire of every case, not only of those that fail.
+    pub fn trace_everything(&mut self) {
+        self.traces_all = true;
     }
 
     /// The dialect that the server is taken to speak.
@@ -267,6 +276,11 @@ impl Runner {
     /// Whether the servers are started by the runner, so that nobody else uses them.
     pub fn launches(&self) -> bool {
         matches!(self.target, Target::Launched(_))
+    }
+
+    /// The line that the server sends when a session begins, if it sends one.
+    pub fn greeting(&self) -> Option<&[u8]> {
+        self.settings.manners.greeting.as_deref()
     }
 
     /// The server for cases that need none of their own; a new one where the last one has ended.
@@ -333,6 +347,8 @@ impl Runner {
         if let Err(failure) = attempt {
             result.outcome = failure.outcome;
             result.failure = Some(failure);
+        }
+        if result.outcome.is_failure() || self.traces_all {
             result.trace = trace.events();
         }
         result.duration = start.elapsed();

@@ -107,6 +107,17 @@ pub enum Source {
     Practice,
 }
 
+impl Source {
+    /// The name in chapters and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Source::Seed => "seed",
+            Source::Derived => "derived",
+            Source::Practice => "practice",
+        }
+    }
+}
+
 impl Display for Level {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.pad(match self {
