@@ -10,6 +10,7 @@
 //! | [`client`], [`trace`] | one connection, and what went over it |
 //! | [`target`], [`runner`] | reaching or starting a server, and running cases against it |
 //! | [`baseline`], [`diagnose`] | failures that are known, and what explains the others |
+//! | [`property`] | what must hold for every session, tried with generated ones |
 //! | [`report`], `cli` | telling people and programs |
 //!
 //! Invariants: nothing that judges imports the server (the `bundled` feature lets `cli` start it in a process of its own, no more); nothing that
@@ -29,6 +30,7 @@ pub mod lint;
 pub mod means;
 pub mod model;
 pub mod plan;
+pub mod property;
 pub mod report;
 pub mod runner;
 pub mod spec;

@@ -1,6 +1,7 @@
 //! The command line of `meta-stats-conformance`.
 
 mod list;
+mod property;
 mod run;
 
 use std::io::{self, Write};
@@ -71,6 +72,8 @@ Examples:
           only the clauses about lines
   meta-stats-conformance --exec './server {port} {meta_port}' --baseline known-failures.txt --update-baseline
           accept what fails now; without --update-baseline, fail as soon as that changes
+  meta-stats-conformance property --exec './server {port} {meta_port}'
+          generated sessions instead of the written ones
   meta-stats-conformance list --select 'number.*'
           the names of cases
   meta-stats-conformance lint --spec my-cases/
@@ -107,6 +110,9 @@ enum Command {
     /// Run the cases against a server; what happens without a subcommand too.
     #[command(after_help = AFTER_HELP)]
     Run(RunArguments),
+    /// Try properties with generated sessions, and shrink what fails to a transcript.
+    #[command(after_help = property::AFTER_HELP)]
+    Property(property::PropertyArguments),
     /// List the cases: name, level, title.
     List(ListArguments),
     /// Check every transcript without connecting.
@@ -122,25 +128,8 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct RunArguments {
-    /// The primary port of a running server [without it and --exec: the bundled server].
-    #[arg(value_name = "HOST:PORT", value_parser = parse_address)]
-    address: Option<String>,
-
-    /// The secondary port of the running server [default: the primary port + 1].
-    #[arg(long, value_name = "HOST:PORT", value_parser = parse_address, requires = "address")]
-    meta: Option<String>,
-
-    /// Start the server with this shell command; {port} and {meta_port} stand for the ports.
-    #[arg(long, value_name = "COMMAND", conflicts_with = "address", value_parser = parse_template)]
-    exec: Option<String>,
-
-    /// The dialect that the server claims to speak.
-    #[arg(long, value_enum, default_value_t = DialectChoice::Auto)]
-    dialect: DialectChoice,
-
-    /// How long the server may take over one step [default: 2s, or a hundred round trips].
-    #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
-    timeout: Option<Duration>,
+    #[command(flatten)]
+    target: TargetArguments,
 
     /// Begin no case after this time.
     #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
@@ -183,6 +172,30 @@ struct RunArguments {
 
     #[command(flatten)]
     spec: SpecArguments,
+}
+
+/// Which server, and how it is spoken to.
+#[derive(Debug, Args)]
+struct TargetArguments {
+    /// The primary port of a running server [without it and --exec: the bundled server].
+    #[arg(value_name = "HOST:PORT", value_parser = parse_address)]
+    address: Option<String>,
+
+    /// The secondary port of the running server [default: the primary port + 1].
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_address, requires = "address")]
+    meta: Option<String>,
+
+    /// Start the server with this shell command; {port} and {meta_port} stand for the ports.
+    #[arg(long, value_name = "COMMAND", conflicts_with = "address", value_parser = parse_template)]
+    exec: Option<String>,
+
+    /// The dialect that the server claims to speak.
+    #[arg(long, value_enum, default_value_t = DialectChoice::Auto)]
+    dialect: DialectChoice,
+
+    /// How long the server may take over one step [default: 2s, or a hundred round trips].
+    #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
+    timeout: Option<Duration>,
 }
 
 #[derive(Debug, Args)]
@@ -323,6 +336,7 @@ pub fn main() -> ExitCode {
     let done = match arguments.command {
         None => run::run(&arguments.run),
         Some(Command::Run(run)) => run::run(&run),
+        Some(Command::Property(property)) => property::property(&property),
         Some(Command::List(list)) => list::list(&list),
         Some(Command::Lint(spec)) => check(&spec),
         #[cfg(feature = "bundled")]

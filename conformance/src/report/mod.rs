@@ -56,7 +56,7 @@ impl Report<'_> {
     /// Whether the server does what it has to.
     pub fn is_conformant(&self) -> bool {
         let fails = |level| self.failures(level).next().is_some();
-        !fails(Level::Must) && !(self.strict && fails(Level::Should))
+        !(fails(Level::Must) || self.strict && fails(Level::Should))
     }
 
     /// The failed cases of a level.
