@@ -13,6 +13,7 @@
 //! | [`load`] | how fast a server takes values |
 //! | [`compare`] | two servers beside each other |
 //! | [`record`] | a session that passes through, written as a transcript |
+//! | [`property`] | what must hold for every session, tried with generated ones |
 //! | [`report`], `explain`, `cli` | telling people and programs |
 //!
 //! Invariants: nothing that judges imports the server (the `bundled` feature lets `cli` start it in a process of its own, no more); nothing that
@@ -36,6 +37,7 @@ pub mod load;
 pub mod means;
 pub mod model;
 pub mod plan;
+pub mod property;
 pub mod record;
 pub mod report;
 pub mod runner;

@@ -123,7 +123,7 @@ fn converse(server: &Arc<Server>, stream: &mut TcpStream, number: u64) {
     if server.classic && stream.write_all(b"Stats server ready\n").is_err() {
         return;
     }
-    let mut session = Session::new(server, number);
+    let mut session = Session::new(server);
     let mut block = vec![0; 64 << 10];
     loop {
         match stream.read(&mut block) {

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::{Value, json};
 
 use super::run::resolve;
-use super::{Status, Stop, parse_address, parse_template, parse_timeout, print};
+use super::{Format, Status, Stop, parse_address, parse_template, parse_timeout, print};
 use crate::load::{Failure, Load, discard as discard_all, median, time_discard, time_session};
 use crate::target::{Launcher, Server, Unreachable};
 
@@ -29,15 +29,6 @@ const VERSION: u32 = 1;
 
 /// What is sent without `--values`, unless it is a file.
 const USUAL_VALUES: u64 = 10_000_000;
-
-/// The forms of the result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    Human,
-    /// One JSON object.
-    Json,
-}
 
 #[derive(Debug, Args)]
 pub(super) struct BenchArguments {

@@ -5,6 +5,7 @@ mod compare;
 mod explain;
 mod list;
 mod paper;
+mod property;
 mod record;
 mod report;
 mod run;
@@ -81,6 +82,8 @@ Examples:
           how fast the bundled server takes values
   meta-stats-conformance 127.0.0.1:3100 --report junit=report.xml --report html=report.html
           write files for a CI system and for people, besides the report on standard output
+  meta-stats-conformance property --exec './server {port} {meta_port}'
+          generated sessions instead of the written ones
   meta-stats-conformance list --select 'number.*'
           the names of cases
   meta-stats-conformance lint --spec my-cases/
@@ -120,6 +123,9 @@ enum Command {
     /// Measure how fast a server takes values, beside one that reads and drops them.
     #[command(after_help = bench::AFTER_HELP)]
     Bench(bench::BenchArguments),
+    /// Try properties with generated sessions, and shrink what fails to a transcript.
+    #[command(after_help = property::AFTER_HELP)]
+    Property(property::PropertyArguments),
     /// List the cases: name, level, title.
     List(ListArguments),
     /// Check every transcript without connecting.
@@ -148,25 +154,8 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct RunArguments {
-    /// The primary port of a running server [without it and --exec: the bundled server].
-    #[arg(value_name = "HOST:PORT", value_parser = parse_address)]
-    address: Option<String>,
-
-    /// The secondary port of the running server [default: the primary port + 1].
-    #[arg(long, value_name = "HOST:PORT", value_parser = parse_address, requires = "address")]
-    meta: Option<String>,
-
-    /// Start the server with this shell command; {port} and {meta_port} stand for the ports.
-    #[arg(long, value_name = "COMMAND", conflicts_with = "address", value_parser = parse_template)]
-    exec: Option<String>,
-
-    /// The dialect that the server claims to speak.
-    #[arg(long, value_enum, default_value_t = DialectChoice::Auto)]
-    dialect: DialectChoice,
-
-    /// How long the server may take over one step [default: 2s, or a hundred round trips].
-    #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
-    timeout: Option<Duration>,
+    #[command(flatten)]
+    target: TargetArguments,
 
     /// Begin no case after this time.
     #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
@@ -208,6 +197,30 @@ struct RunArguments {
 
     #[command(flatten)]
     spec: SpecArguments,
+}
+
+/// Which server, and how it is spoken to.
+#[derive(Debug, Args)]
+struct TargetArguments {
+    /// The primary port of a running server [without it and --exec: the bundled server].
+    #[arg(value_name = "HOST:PORT", value_parser = parse_address)]
+    address: Option<String>,
+
+    /// The secondary port of the running server [default: the primary port + 1].
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_address, requires = "address")]
+    meta: Option<String>,
+
+    /// Start the server with this shell command; {port} and {meta_port} stand for the ports.
+    #[arg(long, value_name = "COMMAND", conflicts_with = "address", value_parser = parse_template)]
+    exec: Option<String>,
+
+    /// The dialect that the server claims to speak.
+    #[arg(long, value_enum, default_value_t = DialectChoice::Auto)]
+    dialect: DialectChoice,
+
+    /// How long the server may take over one step [default: 2s, or a hundred round trips].
+    #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
+    timeout: Option<Duration>,
 }
 
 #[derive(Debug, Args)]
@@ -259,6 +272,15 @@ impl DialectChoice {
             DialectChoice::Classic => Some(Dialect::Classic),
         }
     }
+}
+
+/// The forms of a result that is no report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Human,
+    /// One JSON object.
+    Json,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -342,6 +364,7 @@ pub fn main() -> ExitCode {
         Some(Command::Run(run)) => run::run(&run),
         Some(Command::Bench(arguments)) => bench::bench(&arguments),
         Some(Command::DiscardServer) => bench::discard(),
+        Some(Command::Property(property)) => property::property(&property),
         Some(Command::List(list)) => list::list(&list),
         Some(Command::Lint(spec)) => check(&spec),
         Some(Command::Explain(explain)) => explain::explain(&explain),

@@ -8,7 +8,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::report::Outlets;
-use super::{RunArguments, Selection, Status, Stop, load, say};
+use super::{RunArguments, Selection, Status, Stop, TargetArguments, load, say};
 use crate::baseline::{Baseline, Stale};
 use crate::diagnose::diagnose;
 use crate::dialect::Dialect;
@@ -42,10 +42,14 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Status, Stop> {
     let outlets = Outlets::open(&arguments.reports)?;
     end_servers_when_interrupted()?;
     let start = Instant::now();
-    let target = target(arguments)?;
+    let target = target(&arguments.target)?;
     let name = target.to_string();
-    let runner = Runner::reach(target, arguments.dialect.claimed(), arguments.timeout)
-        .map_err(|error| Stop::new(Status::Unreachable, format!("error: {error}")))?;
+    let runner = Runner::reach(
+        target,
+        arguments.target.dialect.claimed(),
+        arguments.target.timeout,
+    )
+    .map_err(|error| Stop::new(Status::Unreachable, format!("error: {error}")))?;
     let dialect = runner.dialect();
     let order = Order {
         jobs: arguments
@@ -79,7 +83,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Status, Stop> {
 }
 
 /// Servers that we started are in process groups of their own, so that a Ctrl-C at the terminal does not reach them.
-fn end_servers_when_interrupted() -> Result<(), Stop> {
+pub(super) fn end_servers_when_interrupted() -> Result<(), Stop> {
     ctrlc::set_handler(|| {
         kill_all();
         std::process::exit(Status::Interrupted as i32);
@@ -230,7 +234,7 @@ fn quoted(word: &str) -> String {
     }
 }
 
-fn globs(patterns: &[String]) -> Result<GlobSet, Stop> {
+pub(super) fn globs(patterns: &[String]) -> Result<GlobSet, Stop> {
     let wrong = |error: globset::Error| Stop::new(Status::Usage, format!("error: {error}"));
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
@@ -239,7 +243,7 @@ fn globs(patterns: &[String]) -> Result<GlobSet, Stop> {
     set.build().map_err(wrong)
 }
 
-fn target(arguments: &RunArguments) -> Result<Target, Stop> {
+pub(super) fn target(arguments: &TargetArguments) -> Result<Target, Stop> {
     if let Some(command) = &arguments.exec {
         return Ok(Target::Launched(Launcher::Template(command.clone())));
     }
@@ -308,8 +312,16 @@ pub(super) fn bundled(_dialect: Dialect) -> Result<Target, Stop> {
     Err(Stop::new(Status::Usage, message))
 }
 
-/// The arguments that reach the same server again.
+/// The arguments that run the same specification on the same server again.
 fn reach(arguments: &RunArguments) -> String {
+    let spec = arguments.spec.spec.iter();
+    let spec = spec.map(|spec| format!("--spec {}", spec.display()));
+    let words = reach_server(&arguments.target).into_iter().chain(spec);
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// The arguments that reach the same server again.
+pub(super) fn reach_server(arguments: &TargetArguments) -> Vec<String> {
     let mut words = Vec::new();
     words.extend(arguments.address.clone());
     words.extend(arguments.meta.iter().map(|meta| format!("--meta {meta}")));
@@ -325,14 +337,7 @@ fn reach(arguments: &RunArguments) -> String {
             .claimed()
             .map(|dialect| format!("--dialect {dialect}")),
     );
-    words.extend(
-        arguments
-            .spec
-            .spec
-            .iter()
-            .map(|spec| format!("--spec {}", spec.display())),
-    );
-    words.join(" ")
+    words
 }
 
 /// How far the run is, on a terminal only.

@@ -273,6 +273,11 @@ impl Runner {
         self.settings.manners.dialect
     }
 
+    /// What cases are run with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// Whether the servers are started by the runner, so that nobody else uses them.
     pub fn launches(&self) -> bool {
         matches!(self.target, Target::Launched(_))

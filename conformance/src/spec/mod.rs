@@ -171,6 +171,13 @@ impl Spec {
         spec
     }
 
+    /// A specification of one chapter.
+    pub fn from_text(file: &str, text: &str) -> Spec {
+        let mut spec = Spec::default();
+        spec.add_chapter(file, file, text);
+        spec
+    }
+
     /// Reads the chapters (`*.md`) and the data files (`data/*`) of a directory.
     ///
     /// # Errors

@@ -1,0 +1,144 @@
+//! Properties over the wire: what must hold for every session, tried with sessions drawn at random, and shrunk to the smallest transcript that
+//! shows where it does not hold.
+//!
+//! | module | job |
+//! |---|---|
+//! | [`script`] | what the clients of a generated case do |
+//! | `sequence`, `generate` | drawing scripts at random, and making them smaller |
+//! | [`catalogue`], `suspect` | the properties by name, and the clauses that they stand for |
+//! | [`write`], [`numbers`] | a script as a transcript; its numbers written out |
+//! | [`lab`] | one attempt against the server |
+//! | [`explore`] | many attempts, in search of a failure |
+//! | [`examine`], `shrink` | whether a failure repeats; the smallest one like it |
+//! | [`coverage`] | what was tried, so that a pass means something |
+//! | [`memory`], [`report`] | saved failures; telling people and programs |
+//!
+//! Invariants: the case of a property is a function of seed and number alone, on every machine; the replies that are due come from
+//! the reference model; what is reported has failed in the same way every time it was tried, or is called flaky.
+
+pub mod catalogue;
+pub mod coverage;
+pub mod examine;
+pub mod explore;
+mod generate;
+pub mod lab;
+pub mod memory;
+pub mod numbers;
+pub mod report;
+pub mod script;
+mod sequence;
+mod shrink;
+mod suspect;
+pub mod write;
+
+use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+pub use catalogue::{PROPERTIES, Property, property};
+use script::Script;
+
+/// The script of a property by its number, in a form that can be made smaller.
+pub(crate) fn tree(
+    property: &Property,
+    seed: u64,
+    number: u64,
+) -> Option<Box<dyn ValueTree<Value = Script>>> {
+    let mut octets = [0; 32];
+    octets[..8].copy_from_slice(&seed.to_le_bytes());
+    octets[8..16].copy_from_slice(&number.to_le_bytes());
+    octets[16..24].copy_from_slice(&memory::digest(property.name.as_bytes()).to_le_bytes());
+    let random = TestRng::from_seed(RngAlgorithm::ChaCha, &octets);
+    let mut runner = TestRunner::new_with_rng(Config::default(), random);
+    let strategy: BoxedStrategy<Script> = (property.scripts)();
+    strategy.new_tree(&mut runner).ok()
+}
+
+/// The script of a property by its number.
+pub fn generate(property: &Property, seed: u64, number: u64) -> Script {
+    // No strategy here rejects anything.
+    tree(property, seed, number).map_or_else(Script::default, |tree| tree.current())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::plan::plan;
+    use crate::spec::Spec;
+    use write::{Due, write};
+
+    const SEED: u64 = 1;
+
+    fn scripts(cases: u64) -> impl Iterator<Item = (&'static Property, Script)> {
+        let of = move |property| (0..cases).map(move |case| generate(property, SEED, case));
+        PROPERTIES
+            .iter()
+            .flat_map(move |property| of(property).map(move |script| (property, script)))
+    }
+
+    #[test]
+    fn every_script_is_a_sound_transcript_and_its_control_too() {
+        for (property, script) in scripts(100) {
+            let control = property.control.map(|control| control(&script));
+            for script in std::iter::once(script).chain(control) {
+                let mut written = write(property.title, &script);
+                for _ in 0..2 {
+                    if let Err(errors) = plan(&written.transcript, None, &BTreeMap::new()) {
+                        panic!("{}: {errors:?}\n{}", property.name, written.transcript);
+                    }
+                    let text = written.transcript.to_string();
+                    let read = crate::transcript::parse(&text).expect("what was written");
+                    assert_eq!(read.to_string(), text);
+                    numbers::write_out(&mut written.transcript);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_cases_of_a_seed_never_change() {
+        let text: String = scripts(50)
+            .map(|(property, script)| write(property.name, &script).transcript.to_string())
+            .collect();
+        assert_eq!(memory::digest(text.as_bytes()), 0x3770_1595_25b3_e5af);
+    }
+
+    #[test]
+    fn every_clause_that_is_blamed_exists() {
+        let spec = Spec::bundled();
+        let dues = [
+            Due::Count,
+            Due::Sum,
+            Due::Mean,
+            Due::Stddev,
+            Due::Exit,
+            Due::Error,
+            Due::Means,
+            Due::MeansStddev,
+            Due::Eof,
+        ];
+        for (property, script) in scripts(50) {
+            for due in dues.into_iter().map(Some).chain([None]) {
+                let slug = (property.clause)(&script, due);
+                assert!(
+                    spec.clauses().any(|(_, clause)| clause.slug == slug),
+                    "{slug}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_can_be_part_of_a_clause() {
+        for (index, one) in PROPERTIES.iter().enumerate() {
+            let legal = |c: char| c.is_ascii_lowercase() || c == '-';
+            assert!(one.name.chars().all(legal), "{}", one.name);
+            assert!(
+                PROPERTIES[..index]
+                    .iter()
+                    .all(|other| other.name != one.name)
+            );
+        }
+    }
+}

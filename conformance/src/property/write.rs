@@ -1,0 +1,422 @@
+//! From a script to a transcript in which every reply that is due is waited for.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::script::{Act, Command, Deed, Later, Script};
+use crate::transcript::{Action, Expectation, Expected, Piece, Step, StepKind, Transcript};
+
+/// What an expectation waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Due {
+    /// The reply to `count`.
+    Count,
+    /// The reply to `sum`.
+    Sum,
+    /// The reply to `mean`.
+    Mean,
+    /// The reply to `stddev`.
+    Stddev,
+    /// The exit line.
+    Exit,
+    /// An error line.
+    Error,
+    /// The line of the secondary port.
+    Means,
+    /// Of that line, only the deviation; no expectation waits for it alone.
+    MeansStddev,
+    /// The end of the stream.
+    Eof,
+}
+
+impl From<Command> for Due {
+    fn from(command: Command) -> Due {
+        match command {
+            Command::Count => Due::Count,
+            Command::Sum => Due::Sum,
+            Command::Mean => Due::Mean,
+            Command::Stddev => Due::Stddev,
+        }
+    }
+}
+
+/// A transcript, and what its expectations wait for, in order.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The transcript.
+    pub transcript: Transcript,
+    /// One for each expectation.
+    pub dues: Vec<Due>,
+}
+
+/// Between pieces of a line: enough for a server to read the first.
+const BETWEEN_PIECES: Duration = Duration::from_millis(2);
+
+/// Between lines that shall not share a segment.
+const BETWEEN_LINES: Duration = Duration::from_millis(10);
+
+/// Before a question to the secondary port that shall not come too early.
+const BEFORE_QUESTION: Duration = Duration::from_millis(300);
+
+/// Writes a script as a transcript. Numbers are left to the model.
+pub fn write(title: &str, script: &Script) -> Written {
+    let mut writer = Writer {
+        script,
+        steps: Vec::new(),
+        dues: Vec::new(),
+        open: BTreeMap::new(),
+        names: 0,
+        asked: false,
+    };
+    match &script.cuts {
+        Some(cuts) => writer.segments(cuts),
+        None => script.acts.iter().for_each(|act| writer.act(act)),
+    }
+    writer.end();
+    let (mut steps, dues) = (writer.steps, writer.dues);
+    if writer.names == 1 {
+        rename(&mut steps, "a", "");
+    }
+    if script.together && writer.names > 1 {
+        steps = together(steps);
+    }
+    // The plan reports by position, and compares positions.
+    number(&mut steps, &mut 0);
+    Written {
+        transcript: Transcript {
+            title: title.to_owned(),
+            steps,
+        },
+        dues,
+    }
+}
+
+struct Writer<'a> {
+    script: &'a Script,
+    steps: Vec<Step>,
+    dues: Vec<Due>,
+    open: BTreeMap<u8, Open>,
+    /// How many names have been given away.
+    names: usize,
+    /// Whether `@meta` is open.
+    asked: bool,
+}
+
+struct Open {
+    name: String,
+    owed: VecDeque<Due>,
+    values: u64,
+}
+
+fn act(connection: &str, action: Action) -> Step {
+    Step {
+        span: 0..0,
+        kind: StepKind::Act {
+            connection: connection.to_owned(),
+            action,
+        },
+    }
+}
+
+/// The name of the connection that is opened as this one.
+fn name(index: usize) -> String {
+    match u8::try_from(index) {
+        Ok(index @ 0..26) => char::from(b'a' + index).to_string(),
+        _ => format!("s{index}"),
+    }
+}
+
+impl Writer<'_> {
+    fn session(&mut self, session: u8) -> &mut Open {
+        self.open.entry(session).or_insert_with(|| {
+            self.names += 1;
+            Open {
+                name: name(self.names - 1),
+                owed: VecDeque::new(),
+                values: 0,
+            }
+        })
+    }
+
+    fn is_heard(&self, session: u8) -> bool {
+        self.script.heard.is_none_or(|heard| session < heard)
+    }
+
+    fn expect(&mut self, name: &str, due: Due) {
+        let what = match due {
+            Due::Count | Due::Sum | Due::Mean | Due::Stddev => Expected::Model,
+            Due::Exit => Expected::Exit(None),
+            Due::Error => Expected::Error,
+            Due::Means | Due::MeansStddev => Expected::Means {
+                more: None,
+                numbers: None,
+            },
+            Due::Eof => Expected::Eof,
+        };
+        let numeric = !matches!(due, Due::Error | Due::Eof | Due::Count);
+        let expectation = Expectation {
+            what,
+            precisely: numeric && self.script.precisely,
+        };
+        self.dues.push(due);
+        self.steps.push(act(name, Action::Expect(expectation)));
+    }
+
+    /// Waits for all that a session is owed.
+    fn collect(&mut self, session: u8) {
+        if let Some(open) = self.open.get_mut(&session) {
+            let (name, owed) = (open.name.clone(), std::mem::take(&mut open.owed));
+            if self.is_heard(session) {
+                owed.into_iter().for_each(|due| self.expect(&name, due));
+            }
+        }
+    }
+
+    fn act(&mut self, step: &Act) {
+        let session = step.session;
+        match &step.deed {
+            Deed::Query => return self.query(),
+            // A quantity that is undefined has a choice of forms; who asks for the best one does not ask for these.
+            Deed::Ask(command, _) if self.script.precisely => {
+                let values = self.session(session).values;
+                let fewest = [0, 0, 1, 2][*command as usize];
+                if values < fewest {
+                    return;
+                }
+            }
+            Deed::Exit { .. } if self.script.precisely && self.session(session).values < 2 => {
+                return;
+            }
+            // Whether a session without values counts is another clause's question.
+            Deed::Exit { .. }
+                if self.script.acts.iter().any(Act::is_query)
+                    && self.session(session).values == 0 =>
+            {
+                return;
+            }
+            // Only a session that has begun can end.
+            Deed::HalfClose | Deed::Close | Deed::Reset if !self.open.contains_key(&session) => {
+                return;
+            }
+            _ => {}
+        }
+        let name = self.session(session).name.clone();
+        if let Some(line) = step.line(self.script.negative) {
+            self.line(&name, &line, &step.deed);
+            if self.script.patient && self.script.heard.is_none() {
+                self.steps.push(act(&name, Action::Pause(BETWEEN_LINES)));
+            }
+        }
+        let mut owe = |due| self.session(session).owed.push_back(due);
+        match &step.deed {
+            Deed::Value { times, .. } => self.session(session).values += u64::from(*times),
+            Deed::Ask(command, later) => {
+                owe((*command).into());
+                if *later == Later::No {
+                    self.collect(session);
+                }
+            }
+            Deed::Bad(_, later) => {
+                owe(Due::Error);
+                if *later == Later::No {
+                    self.collect(session);
+                }
+            }
+            Deed::Long(octet, times) => {
+                owe(Due::Error);
+                let pieces = vec![octets(vec![*octet], *times), octets(b"\n".to_vec(), 1)];
+                self.steps.push(act(&name, Action::SendPieces(pieces)));
+                self.collect(session);
+            }
+            Deed::Part(part) => {
+                self.send(&name, vec![octets(part.clone(), 1)]);
+                // What follows would be the rest of that line.
+                self.half_close(session);
+            }
+            Deed::Exit { eof } => {
+                owe(Due::Exit);
+                self.collect(session);
+                if self.is_heard(session) {
+                    if *eof {
+                        self.expect(&name, Due::Eof);
+                    }
+                    self.open.remove(&session);
+                } else {
+                    self.leave(session, Action::Close);
+                }
+            }
+            Deed::HalfClose => self.half_close(session),
+            Deed::Close => self.leave(session, Action::Close),
+            Deed::Reset => self.leave(session, Action::Reset),
+            Deed::Query => {}
+        }
+    }
+
+    fn half_close(&mut self, session: u8) {
+        let name = self.session(session).name.clone();
+        self.steps.push(act(&name, Action::HalfClose));
+        self.collect(session);
+        if self.is_heard(session) {
+            self.expect(&name, Due::Eof);
+            self.open.remove(&session);
+        } else {
+            self.leave(session, Action::Close);
+        }
+    }
+
+    fn leave(&mut self, session: u8, how: Action) {
+        if let Some(open) = self.open.remove(&session) {
+            self.steps.push(act(&open.name, how));
+        }
+    }
+
+    fn query(&mut self) {
+        if self.asked {
+            self.expect("meta", Due::Eof);
+        }
+        if self.script.patient {
+            self.steps.push(act("meta", Action::Pause(BEFORE_QUESTION)));
+        }
+        self.expect("meta", Due::Means);
+        self.asked = true;
+    }
+
+    fn line(&mut self, name: &str, line: &[u8], deed: &Deed) {
+        let whole = [line, b"\n"].concat();
+        match deed {
+            Deed::Value { times: 2.., .. } => {
+                let Deed::Value { times, .. } = deed else {
+                    return;
+                };
+                self.send(name, vec![octets(whole, *times)]);
+            }
+            _ if !self.script.packed && is_typeable(line) => {
+                let text = String::from_utf8_lossy(line).into_owned();
+                self.steps.push(act(name, Action::SendLine(text)));
+            }
+            _ => self.send(name, vec![octets(whole, 1)]),
+        }
+    }
+
+    /// Sends octets; in a packed script together with what was sent just before.
+    fn send(&mut self, name: &str, mut pieces: Vec<Piece>) {
+        if self.script.packed
+            && let Some(Step {
+                kind:
+                    StepKind::Act {
+                        connection,
+                        action: Action::SendPieces(before),
+                    },
+                ..
+            }) = self.steps.last_mut()
+            && connection == name
+        {
+            if let (
+                Some(Piece::Octets {
+                    octets: end,
+                    times: 1,
+                }),
+                Some(Piece::Octets { octets, times: 1 }),
+            ) = (before.last_mut(), pieces.first())
+            {
+                end.extend(octets);
+                pieces.remove(0);
+            }
+            before.append(&mut pieces);
+            return;
+        }
+        self.steps.push(act(name, Action::SendPieces(pieces)));
+    }
+
+    /// One session, its octets cut without regard to lines, its replies read at the end.
+    fn segments(&mut self, cuts: &[u16]) {
+        let mut all = Vec::new();
+        let mut dues = Vec::new();
+        for act in &self.script.acts {
+            let Some(line) = act.line(self.script.negative) else {
+                continue;
+            };
+            all.extend([line, b"\n".to_vec()].concat());
+            match &act.deed {
+                Deed::Ask(command, _) => dues.push((*command).into()),
+                Deed::Bad(..) => dues.push(Due::Error),
+                _ => {}
+            }
+        }
+        if all.is_empty() {
+            return;
+        }
+        let name = self.session(0).name.clone();
+        let mut places: Vec<usize> = cuts
+            .iter()
+            .map(|&cut| usize::from(cut) % all.len())
+            .collect();
+        places.extend([0, all.len()]);
+        places.sort_unstable();
+        places.dedup();
+        for (index, pair) in places.windows(2).enumerate() {
+            if index > 0 {
+                self.steps.push(act(&name, Action::Pause(BETWEEN_PIECES)));
+            }
+            let piece = octets(all[pair[0]..pair[1]].to_vec(), 1);
+            self.steps.push(act(&name, Action::SendPieces(vec![piece])));
+        }
+        dues.into_iter().for_each(|due| self.expect(&name, due));
+    }
+
+    /// Nothing may be left unread.
+    fn end(&mut self) {
+        for session in self.open.keys().copied().collect::<Vec<_>>() {
+            if self.is_heard(session) {
+                self.collect(session);
+            } else {
+                self.leave(session, Action::Close);
+            }
+        }
+    }
+}
+
+fn octets(octets: Vec<u8>, times: u32) -> Piece {
+    Piece::Octets {
+        octets,
+        times: times as usize,
+    }
+}
+
+/// Whether `> TEXT` can stand for a line: comments and spaces at the end are not sent.
+fn is_typeable(line: &[u8]) -> bool {
+    let visible = |octet: &u8| matches!(octet, b' '..=b'~') && !b"#\"".contains(octet);
+    line.iter().all(visible) && line.last() != Some(&b' ')
+}
+
+fn rename(steps: &mut [Step], from: &str, to: &str) {
+    for step in steps {
+        if let StepKind::Act { connection, .. } = &mut step.kind
+            && connection == from
+        {
+            *connection = to.to_owned();
+        }
+    }
+}
+
+/// Puts everything before the first question to the secondary port into one block.
+fn together(mut steps: Vec<Step>) -> Vec<Step> {
+    let is_question = |step: &Step| matches!(&step.kind, StepKind::Act { connection, .. } if connection == "meta");
+    let asked = steps.iter().position(is_question).unwrap_or(steps.len());
+    let rest = steps.split_off(asked);
+    let block = Step {
+        span: 0..0,
+        kind: StepKind::Together { steps },
+    };
+    std::iter::once(block).chain(rest).collect()
+}
+
+fn number(steps: &mut [Step], next: &mut usize) {
+    for step in steps {
+        step.span = *next..*next + 1;
+        *next += 1;
+        if let StepKind::Together { steps } = &mut step.kind {
+            number(steps, next);
+        }
+    }
+}
