@@ -194,9 +194,15 @@ fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|field| !field.is_empty())
 }
 
-/// The numbers among the fields of a line.
+/// More numbers are in no reply. Reading one takes its time, and nobody knows how many a hostile server sends.
+const MOST_NUMBERS: usize = 16;
+
+/// The first numbers among the fields of a line.
 pub fn numbers(line: &[u8]) -> Vec<Printed> {
-    fields(line).filter_map(decimal::parse).collect()
+    fields(line)
+        .filter_map(decimal::parse)
+        .take(MOST_NUMBERS)
+        .collect()
 }
 
 fn judge_error(line: &[u8], claims: Dialect) -> Result<(), String> {
@@ -459,5 +465,13 @@ mod tests {
                 && !judge(b"", Dialect::Plain)
                 && !judge(b"nan", Dialect::Plain)
         );
+    }
+
+    #[test]
+    fn numbers_without_end_are_not_read_to_the_end() {
+        let line = b"1e-4096 ".repeat(100_000);
+        let demand = Demanded::Count(1).into();
+        assert!(judge_line(&line, &demand, Dialect::Plain).is_err());
+        assert_eq!(numbers(&line).len(), MOST_NUMBERS);
     }
 }

@@ -262,7 +262,7 @@ mod tests {
     fn printing_and_parsing_are_inverse() {
         let text = "# Title.\n@b open\n@m open meta\n> 1 # one\n>\n>> \"a#\\x00 # \\xff\" * 3 file \"data/x.txt\"\n< precisely exit 1 2 nan\n\
                     < means +1 2 nan\n< means\n< \"a # b\"\n< any 3\n< nothing for 100ms\nrepeat 3 {\n  together {\n    @a > 1\n  }\n}\n\
-                    either {\n  < error\n} or {\n  < -1.5e3\n}\nhalf-close\nreset\nclose\npause 20ms\n< rest\n< eof\n";
+                    either {\n  < error\n} or {\n  < -1.5e3\n}\nhalf-close\nreset\nclose\npause 20ms\npause 90s\n< nothing for 1500ms\n< rest\n< eof\n";
         let printed = parse(text).expect("a right transcript").to_string();
         let again = parse(&printed).expect("what was printed").to_string();
         assert_eq!(printed, again);
