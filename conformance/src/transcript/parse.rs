@@ -27,6 +27,17 @@ pub(super) const MOST_REPETITIONS: u64 = 10_000_000;
 /// # Errors
 /// The first mistake.
 pub fn parse(text: &str) -> Result<Transcript, SyntaxError> {
+    read(text).map_err(|mistake| {
+        let end = mistake.span.end;
+        let whole_character = (end..=text.len()).find(|&end| text.is_char_boundary(end));
+        SyntaxError {
+            span: mistake.span.start..whole_character.unwrap_or(end),
+            ..mistake
+        }
+    })
+}
+
+fn read(text: &str) -> Result<Transcript, SyntaxError> {
     let mut parser = Parser::new(text);
     let title = parser.title()?;
     let steps = parser.steps(0)?;
@@ -250,6 +261,15 @@ mod tests {
             assert_eq!(found, marked, "{text}: {error:?}");
             assert!(!error.allowed.is_empty());
         }
+    }
+
+    #[test]
+    fn a_mistake_never_ends_within_a_character() {
+        // U+0085 is a space, and so no part of the line.
+        assert_eq!(mistake("@w\u{85}").0, "\u{85}");
+        let at_the_end = "# Title.\n@w\u{85}";
+        let mistake = parse(at_the_end).expect_err("there is no step");
+        assert_eq!(at_the_end.get(mistake.span), Some("\u{85}"));
     }
 
     #[test]
