@@ -11,7 +11,7 @@
 //! | [`judge`] | what a hostile server says to the conformance runner | every call returns, and a right reply passes |
 //!
 //! A body panics when it finds a bug, and ignores input that is too short for it. No oracle shares code
-//! with the server: the reference model is the one of the conformance kit, the integers are those of [`mod@exact`].
+//! with the server: the reference model is the one of the conformance kit, the integers are its own.
 
 use std::iter;
 
