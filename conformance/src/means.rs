@@ -80,7 +80,8 @@ impl Base {
                 numbers.len()
             ));
         };
-        let due = self.count + added.count();
+        // The old count is the server's word, so the sum may be beyond a u64.
+        let due = u128::from(self.count) + u128::from(added.count());
         match count {
             Printed::Finite(decimal) if decimal.value == RBig::from(due) => {}
             _ if ignored[0] => {}
@@ -199,5 +200,14 @@ mod tests {
         assert_eq!(judge("0 nan nan", &[]), Ok(()));
         assert_eq!(judge("1 2 nan", &[2.0]), Ok(()));
         assert!(judge("1 2 1", &[2.0]).is_err());
+    }
+
+    #[test]
+    fn a_count_beyond_a_machine_word_is_judged_too() {
+        let before = base("18446744073709551615 1.00 0.00");
+        let judge =
+            |line: &str| before.judge(line.as_bytes(), &[1.0].into_iter().collect(), [false; 3]);
+        assert_eq!(judge("18446744073709551616 1.00 0.00"), Ok(()));
+        assert!(judge("0 1.00 0.00").is_err());
     }
 }

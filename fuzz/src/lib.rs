@@ -1,73 +1,67 @@
-//! The bodies of the fuzz targets, as plain functions: a fuzzing build feeds them with invented input, `cargo test` replays the corpora.
+//! The bodies of the fuzz targets, as plain functions: a fuzzing build feeds them with invented input, `cargo test`
+//! replays the corpora.
 //!
-//! A body panics when it finds a bug. What is right is decided by the reference model of the conformance kit, which shares no code with the server.
+//! | target | what is invented | what decides |
+//! |---|---|---|
+//! | [`line`] | a stream and its cuts, for framing and request parsing | a slow reading of the whole stream, `str::parse` |
+//! | [`session`] | a conversation and its cuts | the reference model, in exact rationals |
+//! | [`stats`] | values of any bit pattern, and how they are merged | the reference model, in exact rationals |
+//! | [`record`] | 32 octets in the pipe | a second reading of the layout |
+//! | [`transcript`] | the text of a transcript | what is printed parses back to the same |
+//! | [`judge`] | what a hostile server says to the conformance runner | every call returns, and a right reply passes |
+//!
+//! A body panics when it finds a bug, and ignores input that is too short for it. No oracle shares code
+//! with the server: the reference model is the one of the conformance kit, the integers are its own.
 
-use meta_stats_conformance::model;
-use meta_stats_server::line::{Framer, Line};
-use meta_stats_server::protocol::Request;
+use std::iter;
 
-/// Line limit of the framer under test, in octets with LF: small, so that the fuzzer reaches both sides of it.
-const LIMIT: usize = 80;
+mod exact;
+pub mod judge;
+pub mod line;
+pub mod record;
+pub mod session;
+pub mod stats;
+pub mod transcript;
 
-/// Any octets, cut anywhere: lines and requests are those of a slow reading of the whole.
-///
-/// The first octet says how the others are cut.
-pub fn line(input: &[u8]) {
-    let Some((&cut, stream)) = input.split_first() else {
-        return;
+/// What a target does with one input.
+pub type Body = fn(&[u8]);
+
+/// Every target by name.
+pub const TARGETS: [(&str, Body); 6] = [
+    ("judge", judge::run),
+    ("line", line::run),
+    ("record", record::run),
+    ("session", session::run),
+    ("stats", stats::run),
+    ("transcript", transcript::run),
+];
+
+/// The whole of a target's program: the engine's entry point in a fuzzing build, nothing in any other.
+#[macro_export]
+macro_rules! program {
+    ($target:ident) => {
+        #[cfg(fuzzing)]
+        libfuzzer_sys::fuzz_target!(|input: &[u8]| $crate::$target::run(input));
+
+        #[cfg(not(fuzzing))]
+        fn main() {}
     };
-    let mut framer = Framer::new(LIMIT);
-    let mut expected = stream.split(|&octet| octet == b'\n').collect::<Vec<_>>();
-    // What follows the last LF is no line.
-    expected.pop();
-    let mut expected = expected.into_iter();
-    for mut piece in pieces(stream, cut) {
-        while let Some(line) = framer.next(&mut piece) {
-            let text = expected.next().expect("no more lines than LFs");
-            match line {
-                Line::TooLong => assert!(text.len() >= LIMIT, "{text:?} is not too long"),
-                Line::Whole(found) => {
-                    assert!(text.len() < LIMIT, "{text:?} is too long");
-                    assert_eq!(found, text);
-                    compare(text);
-                }
-            }
-        }
-    }
-    assert_eq!(expected.next(), None, "a line was lost");
 }
 
-/// Cuts a stream into pieces whose lengths follow from a seed.
+/// Cuts a stream into pieces whose lengths follow from a seed: between 1 and 97 octets, in an order that looks like
+/// none. The seed 0 cuts between all octets.
 fn pieces(stream: &[u8], seed: u8) -> impl Iterator<Item = &[u8]> {
     let mut rest = stream;
     let mut length = usize::from(seed);
-    std::iter::from_fn(move || {
+    iter::from_fn(move || {
         if rest.is_empty() {
             return None;
         }
-        length = (length * 5 + 3) % 97;
+        if seed > 0 {
+            length = (length * 5 + 3) % 97;
+        }
         let (piece, behind) = rest.split_at((length + 1).min(rest.len()));
         rest = behind;
         Some(piece)
     })
-}
-
-/// The server and the model read a line alike, values to the last bit.
-fn compare(line: &[u8]) {
-    let expected = model::request(line);
-    let found = match Request::parse(line) {
-        Ok(Request::Value(value)) => {
-            if let model::Request::Value(expected) = expected {
-                assert_eq!(value.to_bits(), expected.to_bits(), "{line:?}");
-            }
-            model::Request::Value(value)
-        }
-        Ok(Request::Count) => model::Request::Count,
-        Ok(Request::Sum) => model::Request::Sum,
-        Ok(Request::Mean) => model::Request::Mean,
-        Ok(Request::Stddev) => model::Request::Stddev,
-        Ok(Request::Exit) => model::Request::Exit,
-        Err(_) => model::Request::Bad,
-    };
-    assert_eq!(found, expected, "{line:?}");
 }

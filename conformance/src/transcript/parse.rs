@@ -27,6 +27,17 @@ pub(super) const MOST_REPETITIONS: u64 = 10_000_000;
 /// # Errors
 /// The first mistake.
 pub fn parse(text: &str) -> Result<Transcript, SyntaxError> {
+    read(text).map_err(|mistake| {
+        let end = mistake.span.end;
+        let whole_character = (end..=text.len()).find(|&end| text.is_char_boundary(end));
+        SyntaxError {
+            span: mistake.span.start..whole_character.unwrap_or(end),
+            ..mistake
+        }
+    })
+}
+
+fn read(text: &str) -> Result<Transcript, SyntaxError> {
     let mut parser = Parser::new(text);
     let title = parser.title()?;
     let steps = parser.steps(0)?;
@@ -253,6 +264,15 @@ mod tests {
     }
 
     #[test]
+    fn a_mistake_never_ends_within_a_character() {
+        // U+0085 is a space, and so no part of the line.
+        assert_eq!(mistake("@w\u{85}").0, "\u{85}");
+        let at_the_end = "# Title.\n@w\u{85}";
+        let mistake = parse(at_the_end).expect_err("there is no step");
+        assert_eq!(at_the_end.get(mistake.span), Some("\u{85}"));
+    }
+
+    #[test]
     fn a_transcript_without_title_is_a_mistake() {
         assert!(parse("> 1\n").is_err());
         assert!(parse("").is_err());
@@ -262,7 +282,7 @@ mod tests {
     fn printing_and_parsing_are_inverse() {
         let text = "# Title.\n@b open\n@m open meta\n> 1 # one\n>\n>> \"a#\\x00 # \\xff\" * 3 file \"data/x.txt\"\n< precisely exit 1 2 nan\n\
                     < means +1 2 nan\n< means\n< \"a # b\"\n< any 3\n< nothing for 100ms\nrepeat 3 {\n  together {\n    @a > 1\n  }\n}\n\
-                    either {\n  < error\n} or {\n  < -1.5e3\n}\nhalf-close\nreset\nclose\npause 20ms\n< rest\n< eof\n";
+                    either {\n  < error\n} or {\n  < -1.5e3\n}\nhalf-close\nreset\nclose\npause 20ms\npause 90s\n< nothing for 1500ms\n< rest\n< eof\n";
         let printed = parse(text).expect("a right transcript").to_string();
         let again = parse(&printed).expect("what was printed").to_string();
         assert_eq!(printed, again);

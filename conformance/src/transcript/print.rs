@@ -1,6 +1,7 @@
 //! Writing transcripts in the notation of `spec/transcripts.md`.
 
 use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
 
 use super::{Action, Expectation, Expected, Literal, Piece, Port, Step, StepKind, Transcript};
 
@@ -61,7 +62,7 @@ impl Display for Action {
             }
             Action::Expect(expectation) => write!(f, "< {expectation}"),
             Action::Pause(duration) => {
-                write!(f, "pause {}", humantime::format_duration(*duration))
+                write!(f, "pause {}", one_word(*duration))
             }
             Action::HalfClose => write!(f, "half-close"),
             Action::Close => write!(f, "close"),
@@ -69,6 +70,13 @@ impl Display for Action {
             Action::Process(check) => write!(f, "process {}", check.name()),
         }
     }
+}
+
+/// A duration without the spaces that would end the step.
+fn one_word(duration: Duration) -> String {
+    humantime::format_duration(duration)
+        .to_string()
+        .replace(' ', "")
 }
 
 impl Display for Piece {
@@ -117,7 +125,7 @@ impl Display for Expected {
             Expected::Rest => write!(f, "rest"),
             Expected::Eof => write!(f, "eof"),
             Expected::Nothing(duration) => {
-                write!(f, "nothing for {}", humantime::format_duration(*duration))
+                write!(f, "nothing for {}", one_word(*duration))
             }
         }
     }
