@@ -119,7 +119,8 @@ impl<'a> Report<'a> {
             Outcome::Pass => Standing::Good,
             Outcome::Skip => Standing::Skipped,
             Outcome::Xfail => Standing::Expected,
-            Outcome::Xpass => Standing::Bad,
+            // Neither is excused by the level of its clause: the one makes the baseline stale, the other ends the server for everybody.
+            Outcome::Xpass | Outcome::Crash => Standing::Bad,
             _ if self.binds(result.case.clause.level) => Standing::Bad,
             _ => Standing::Observed,
         }

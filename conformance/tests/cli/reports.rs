@@ -163,7 +163,7 @@ fn the_junit_report_is_xml_and_counts_as_ci_systems_do() {
     }
 }
 
-/// A strict reader of TAP 14 as the program writes it: the version, the plan, one point a case, YAML blocks of JSON scalars.
+/// A strict reader of TAP 14 as the program writes it: the version, the plan, one point a case, YAML blocks of JSON scalars, comments.
 pub(crate) fn read_tap(text: &str) -> Vec<(bool, String)> {
     let mut lines = text.lines().peekable();
     assert_eq!(lines.next(), Some("TAP version 14"));
@@ -171,6 +171,9 @@ pub(crate) fn read_tap(text: &str) -> Vec<(bool, String)> {
     let plan: usize = plan.and_then(|plan| plan.parse().ok()).expect("a plan");
     let mut points = Vec::new();
     while let Some(line) = lines.next() {
+        if line.starts_with("# ") {
+            continue;
+        }
         let (ok, rest) = match line.strip_prefix("not ok ") {
             Some(rest) => (false, rest),
             None => (true, line.strip_prefix("ok ").expect("a test point")),
