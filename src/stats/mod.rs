@@ -373,6 +373,17 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_counts_of_the_largest_values_overflow_nothing() {
+        let mut statistics = of(&[f64::MAX]);
+        (0..63).for_each(|_| statistics.merge(&statistics.clone()));
+        assert_eq!(statistics.count(), 1 << 63);
+        assert_eq!(statistics.mean(), f64::MAX);
+        assert_eq!(statistics.stddev(), 0.0);
+        statistics.add(-f64::MAX);
+        assert_eq!(statistics.mean(), f64::MAX);
+    }
+
+    #[test]
     fn known_answers() {
         let statistics = of(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]);
         assert_eq!(statistics.sum(), 40.0);
