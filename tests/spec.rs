@@ -58,7 +58,7 @@ fn launcher(dialect: Dialect) -> Launcher {
     }
 }
 
-/// Runs a case against the server that all share, or one of its own where the means matter.
+/// Runs a case against the server that all share, or one of its own where its means or processes matter.
 fn verify(
     case: CaseRef<'_>,
     spec: &Spec,
@@ -66,7 +66,7 @@ fn verify(
     shared: &Server,
     launcher: Launcher,
 ) -> Result<(), Failed> {
-    let target = if case.uses_secondary() {
+    let target = if case.uses_secondary() || case.uses_process() {
         Target::Launched(launcher)
     } else {
         Target::Running(shared.addresses)
