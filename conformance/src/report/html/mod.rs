@@ -86,7 +86,7 @@ fn remarks(report: &Report<'_>) -> Markup {
         @if !report.diagnoses.is_empty() || !report.stale.is_empty() || !report.selection.is_empty() {
             ul.remarks {
                 @for diagnosis in &report.diagnoses {
-                    li { b.note { (diagnosis.certainty.name()) } " " (diagnosis.sentence) }
+                    li { b.note { (diagnosis.certainty.name()) } " " (prose::inline(&diagnosis.sentence)) }
                 }
                 @for stale in &report.stale { li { b.bad { "stale baseline" } " " (stale) } }
                 @if !report.selection.is_empty() {
