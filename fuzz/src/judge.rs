@@ -30,7 +30,7 @@ pub struct Hearing<'a> {
     /// over a connection.
     pub flags: u8,
     /// How the octets are cut on their way, how the connection ends, and how often they are said (see
-    /// [`Hearing::times`]).
+    /// `Hearing::times`).
     pub delivery: u8,
     /// The values of the session, or the means.
     pub values: Vec<f64>,

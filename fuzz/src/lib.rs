@@ -3,7 +3,7 @@
 //!
 //! | target | what is invented | what decides |
 //! |---|---|---|
-//! | [`line`] | a stream and its cuts, for framing and request parsing | a slow reading of the whole stream, `str::parse` |
+//! | [`mod@line`] | a stream and its cuts, for framing and request parsing | a slow reading of the whole stream, `str::parse` |
 //! | [`session`] | a conversation and its cuts | the reference model, in exact rationals |
 //! | [`stats`] | values of any bit pattern, and how they are merged | the reference model, in exact rationals |
 //! | [`record`] | 32 octets in the pipe | a second reading of the layout |

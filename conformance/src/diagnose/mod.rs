@@ -1,7 +1,7 @@
 //! From what a run has seen to what is probably wrong: a sentence for the person who has to mend the server. It never changes a verdict.
 //!
-//! Two kinds of evidence: wrong numbers, explained by known wrong formulas ([`formulas`]), and wrong conversations, recognised by their shape
-//! ([`conversations`]).
+//! Two kinds of evidence: wrong numbers, explained by known wrong formulas (`formulas`), and wrong conversations, recognised by their shape
+//! (`conversations`).
 
 mod conversations;
 mod formulas;

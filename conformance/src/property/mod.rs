@@ -6,7 +6,7 @@
 //! | [`script`] | what the clients of a generated case do |
 //! | `sequence`, `generate` | drawing scripts at random, and making them smaller |
 //! | [`catalogue`], `suspect` | the properties by name, and the clauses that they stand for |
-//! | [`write`], [`numbers`] | a script as a transcript; its numbers written out |
+//! | [`mod@write`], [`numbers`] | a script as a transcript; its numbers written out |
 //! | [`lab`] | one attempt against the server |
 //! | [`explore`] | many attempts, in search of a failure |
 //! | [`examine`], `shrink` | whether a failure repeats; the smallest one like it |

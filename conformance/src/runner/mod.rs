@@ -5,14 +5,15 @@
 
 mod case;
 mod checks;
+mod own;
 mod pool;
 mod probe;
 mod process;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::dialect::Dialect;
@@ -20,8 +21,10 @@ use crate::means::Base;
 use crate::model::Asked;
 use crate::plan::{Plan, plan};
 use crate::spec::CaseRef;
-use crate::target::{Addresses, Launcher, Server, Target, Unreachable};
+use crate::target::{Addresses, Server, Target, Unreachable};
 use crate::trace::{Event, Trace};
+
+use own::OwnServer;
 
 pub use pool::{Order, run_all};
 pub use probe::{Manners, Probed, probe};
@@ -170,6 +173,8 @@ pub struct Settings {
     pub round_trip: Duration,
     /// How the server greets, and which dialect it speaks.
     pub manners: Manners,
+    /// How many steps have been found silent, not slow, in the whole run.
+    pub silent: Arc<AtomicUsize>,
 }
 
 impl Settings {
@@ -179,6 +184,7 @@ impl Settings {
             timeout,
             round_trip: Duration::ZERO,
             manners,
+            silent: Arc::default(),
         }
     }
 
@@ -476,42 +482,6 @@ impl Runner {
             self.spins.store(true, Ordering::Relaxed);
         }
         busy
-    }
-}
-
-/// A server for one case, which may end it and start it again.
-#[derive(Debug)]
-pub(super) struct OwnServer<'a> {
-    launcher: &'a Launcher,
-    addresses: Addresses,
-    server: Mutex<Server>,
-    /// Whether the case has ended it.
-    ended: AtomicBool,
-}
-
-impl<'a> OwnServer<'a> {
-    fn launch(launcher: &'a Launcher) -> Result<OwnServer<'a>, Unreachable> {
-        let server = launcher.launch()?;
-        Ok(OwnServer {
-            launcher,
-            addresses: server.addresses,
-            server: Mutex::new(server),
-            ended: AtomicBool::new(false),
-        })
-    }
-
-    fn finish(self, attempt: Result<(), Failure>, output: &mut String) -> Result<(), Failure> {
-        let mut server = self
-            .server
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
-        if self.ended.into_inner() {
-            if attempt.is_err() {
-                *output = server.output();
-            }
-            return attempt;
-        }
-        blame_crash(attempt, &mut server, output)
     }
 }
 
