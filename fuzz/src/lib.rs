@@ -49,7 +49,7 @@ macro_rules! program {
 }
 
 /// Cuts a stream into pieces whose lengths follow from a seed: between 1 and 97 octets, in an order that looks like
-/// none. The seed 0 cuts between all octets.
+/// none. The seed 0 cuts between all octets, the seed 255 nowhere.
 fn pieces(stream: &[u8], seed: u8) -> impl Iterator<Item = &[u8]> {
     let mut rest = stream;
     let mut length = usize::from(seed);
@@ -60,7 +60,12 @@ fn pieces(stream: &[u8], seed: u8) -> impl Iterator<Item = &[u8]> {
         if seed > 0 {
             length = (length * 5 + 3) % 97;
         }
-        let (piece, behind) = rest.split_at((length + 1).min(rest.len()));
+        let wanted = if seed == u8::MAX {
+            rest.len()
+        } else {
+            length + 1
+        };
+        let (piece, behind) = rest.split_at(wanted.min(rest.len()));
         rest = behind;
         Some(piece)
     })
