@@ -24,13 +24,9 @@ const MOST_LINES: usize = STRETCH / 2;
 const LONGEST: usize = 34;
 /// Octets of one mask.
 const BLOCK: usize = 64;
-/// Lines of a block that are common enough not to ask for each whether there is one.
-const USUAL: usize = 12;
-/// What a block may write, in steps of `USUAL`.
-const ROOM: usize = BLOCK.next_multiple_of(USUAL);
 
 /// Where in a stretch there is an LF; any number behind the last of them.
-type Ends = [u16; STRETCH + ROOM];
+type Ends = [u16; STRETCH];
 /// What the numbers of a stretch are divided by, at last and all at once.
 type Divisors = [f64; MOST_LINES];
 
@@ -49,7 +45,7 @@ impl Vector {
             && is_x86_feature_detected!("lzcnt")
             && is_x86_feature_detected!("popcnt");
         detected.then(|| Vector {
-            ends: Box::new([0; STRETCH + ROOM]),
+            ends: Box::new([0; STRETCH]),
             divisors: Box::new([1.0; MOST_LINES]),
         })
     }
@@ -76,15 +72,9 @@ fn take(input: &mut &[u8], batch: &mut Batch<'_>, vector: &mut Vector) -> bool {
         let (blocks, _) = stretch.as_chunks();
         let lines = find_ends(blocks, &mut vector.ends);
         let ends = &vector.ends[..lines];
-        let read = read(
-            text,
-            &mut start,
-            scanned,
-            ends,
-            values,
-            &mut vector.divisors,
-            batch.limit,
-        );
+        let divisors = &mut vector.divisors;
+        let (read, next) = read(text, start, scanned, ends, values, divisors, batch.limit);
+        start = next;
         batch.len += read;
         *input = &text[start..];
         if read < lines {
@@ -106,17 +96,9 @@ fn find_ends(blocks: &[[u8; BLOCK]], ends: &mut Ends) -> usize {
     for (block, base) in blocks.iter().zip((0u16..).step_by(BLOCK)) {
         let mut mask = newlines(block);
         let count = mask.count_ones() as usize;
-        let mut room = &mut ends[found..found + ROOM];
-        loop {
-            let (usual, more) = room.split_at_mut(USUAL);
-            for end in usual {
-                *end = base + mask.trailing_zeros() as u16;
-                mask &= mask.wrapping_sub(1);
-            }
-            if mask == 0 {
-                break;
-            }
-            room = more;
+        for end in &mut ends[found..found + count] {
+            *end = base + mask.trailing_zeros() as u16;
+            mask &= mask.wrapping_sub(1);
         }
         found += count;
     }
@@ -132,46 +114,49 @@ fn newlines(block: &[u8; BLOCK]) -> u64 {
     mask(&halves[0]) | mask(&halves[1]) << 32
 }
 
-/// Reads lines until one is no value, and returns how many there were.
+/// Reads lines until one is no value. Returns how many there were, and where the next one begins.
 ///
-/// The first begins at `start`, which ends up behind the last; `ends` count from `base`.
+/// The first begins at `start`; `ends` count from `base`.
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 fn read(
     text: &[u8],
-    start: &mut usize,
+    mut start: usize,
     base: usize,
     ends: &[u16],
     values: &mut [f64; MOST_LINES],
     divisors: &mut Divisors,
     limit: usize,
-) -> usize {
+) -> (usize, usize) {
     let mut read = 0;
     while let [end, rest @ ..] = &ends[read..] {
         let end = base + usize::from(*end);
         if let [next, ..] = rest
             && let next = base + usize::from(*next)
-            && let Some((numbers, scales)) = pair(text, *start, end, next)
+            && let Some((numbers, scales)) = pair(text, start, end, next)
         {
             values[read..read + 2].copy_from_slice(&numbers);
             divisors[read..read + 2].copy_from_slice(&scales);
             read += 2;
-            *start = next + 1;
-        } else if let Some(value) =
-            single(text, *start, end).or_else(|| any_line(&text[*start..=end], limit))
-        {
-            (values[read], divisors[read]) = (value, 1.0);
-            read += 1;
-            *start = end + 1;
-        } else {
-            break;
+            start = next + 1;
+            continue;
         }
+        let value = match single(text, start, end) {
+            Some(value) => value,
+            None => match any_line(&text[start..=end], limit) {
+                Some(value) => value,
+                None => break,
+            },
+        };
+        (values[read], divisors[read]) = (value, 1.0);
+        read += 1;
+        start = end + 1;
     }
     // Numerators and denominators are exact, so this is the one rounding.
     for (value, divisor) in values[..read].iter_mut().zip(divisors) {
         *value /= *divisor;
     }
-    read
+    (read, start)
 }
 
 /// Reads two lines, of at most 16 octets without sign and LF, of which 15 are digits. Each value is
