@@ -31,6 +31,7 @@ fn a_server_that_conforms_passes_and_is_reported_in_the_summary() {
     let inputs = [
         ("SERVER_EXEC", reference_server()),
         ("MORE_OPTIONS", "--select number.sample --quiet".to_owned()),
+        ("REPORT_JUNIT", "report.xml".to_owned()),
     ];
     let inputs = inputs
         .each_ref()
@@ -39,6 +40,8 @@ fn a_server_that_conforms_passes_and_is_reported_in_the_summary() {
     assert!(output.status.success(), "{output:?}");
     let summary = std::fs::read(directory.path().join("summary")).expect("a summary");
     assert_eq!(output.stdout, summary);
+    let report = std::fs::read_to_string(directory.path().join("report.xml")).expect("a report");
+    assert!(report.contains("<testsuites"), "{report}");
     assert!(
         String::from_utf8_lossy(&summary).contains(": conformant"),
         "{output:?}"
