@@ -5,7 +5,7 @@
 //! It writes nothing to the log: what is worth telling is in its status.
 
 use std::borrow::Cow;
-use std::io::{self, BufWriter, ErrorKind, PipeWriter, Write};
+use std::io::{self, ErrorKind, PipeWriter, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -23,7 +23,8 @@ use crate::sandbox::Sandbox;
 use crate::session::{Progress, Session};
 use crate::sys::{self, Signals};
 
-const OUTPUT_LEN: usize = 16 * 1024;
+/// Replies that wait to be sent together, in octets.
+const REPLIES_LEN: usize = 16 * 1024;
 
 /// How long a peer may stay silent once it was told that the session is over.
 const LINGER_IDLE: Duration = Duration::from_secs(5);
@@ -128,16 +129,35 @@ pub(crate) struct Inheritance {
     pub(crate) signals: Signals,
     pub(crate) records: PipeWriter,
     pub(crate) sandbox: Option<Sandbox>,
+    pub(crate) workplace: Workplace,
+}
+
+/// All the memory that a session needs at first. It is made before the first fork and never touched
+/// by the parent, so that a child has pages of its own only of what it used.
+pub(crate) struct Workplace {
+    session: Session,
+    input: Input,
+    replies: Vec<u8>,
+}
+
+impl Workplace {
+    pub(crate) fn new(config: &Config) -> Self {
+        Workplace {
+            session: Session::new(config.dialect, config.max_line),
+            input: Input::new(),
+            replies: Vec::with_capacity(REPLIES_LEN),
+        }
+    }
 }
 
 /// Serves the session and ends the process.
-pub(crate) fn run(stream: TcpStream, parent: Pid, inheritance: Inheritance) -> ! {
+pub(crate) fn run(stream: TcpStream, parent: Pid, mut inheritance: Inheritance) -> ! {
     let end = match set_up(&stream, &inheritance) {
         Err(errno) => End::NotStarted(errno),
         Ok(()) if getppid() != parent => End::Orphaned,
         Ok(()) => match inheritance.sandbox.as_ref().map(Sandbox::confine_session) {
             Some(Err(_)) => End::NotConfined,
-            None | Some(Ok(())) => serve(&stream, &inheritance.records, &inheritance.config),
+            None | Some(Ok(())) => serve(&stream, &mut inheritance),
         },
     };
     sys::exit_now(end.status())
@@ -177,31 +197,33 @@ fn die_with_parent() -> Result<(), Errno> {
     Ok(())
 }
 
-fn serve(stream: &TcpStream, records: &PipeWriter, config: &Config) -> End {
-    let mut input = Input::new();
-    let end = match converse(stream, &mut input, records, config) {
+fn serve(stream: &TcpStream, inheritance: &mut Inheritance) -> End {
+    let end = match converse(stream, inheritance) {
         Ok(end) => end,
         Err(error) if error.kind() == ErrorKind::WouldBlock => End::Unread,
         Err(_) => End::ConnectionLost,
     };
+    let input = &mut inheritance.workplace.input;
     match end {
-        End::Exit => linger(stream, &mut input, LINGER_IDLE),
-        End::Idle => linger(stream, &mut input, LINGER_IDLE_AGAIN),
+        End::Exit => linger(stream, input, LINGER_IDLE),
+        End::Idle => linger(stream, input, LINGER_IDLE_AGAIN),
         _ => {}
     }
     end
 }
 
 /// The conversation; an error is one of the socket.
-fn converse(
-    stream: &TcpStream,
-    input: &mut Input,
-    mut records: &PipeWriter,
-    config: &Config,
-) -> io::Result<End> {
-    let mut session = Session::new(config.dialect, config.max_line);
-    let mut replies = BufWriter::with_capacity(OUTPUT_LEN, stream);
-    let mut receiver = Receiver::new(stream, config.idle_timeout);
+fn converse(stream: &TcpStream, inheritance: &mut Inheritance) -> io::Result<End> {
+    let Workplace {
+        session,
+        input,
+        replies,
+    } = &mut inheritance.workplace;
+    let mut replies = Replies {
+        unsent: replies,
+        stream,
+    };
+    let mut receiver = Receiver::new(stream, inheritance.config.idle_timeout);
 
     replies.write_all(session.greeting())?;
     replies.flush()?;
@@ -229,13 +251,35 @@ fn converse(
                 count: summary.count,
                 mean: summary.mean,
             };
-            if records.write_all(&record.encode()).is_err() {
+            if inheritance.records.write_all(&record.encode()).is_err() {
                 return Ok(End::NotRecorded);
             }
         }
         session.farewell(&mut replies)?;
         replies.flush()?;
         return Ok(End::Exit);
+    }
+}
+
+/// Collects replies, in memory that was there before the fork.
+struct Replies<'a> {
+    unsent: &'a mut Vec<u8>,
+    stream: &'a TcpStream,
+}
+
+impl Write for Replies<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        if self.unsent.len() + octets.len() > REPLIES_LEN {
+            self.flush()?;
+        }
+        self.unsent.extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.write_all(self.unsent)?;
+        self.unsent.clear();
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reads that grow with what arrives.
 //!
 //! A stream of values is read in large pieces, so that system calls are rare next to parsing. A
-//! session that is idle or chatty never needs more than the first page or two, and must not own more.
+//! session that is idle or chatty never needs more than the first page or two, and owns no more.
 
 use std::io::{self, Read};
 
@@ -14,18 +14,16 @@ const MOST: usize = 256 * 1024;
 /// The place that a connection is read into.
 #[derive(Debug)]
 pub(crate) struct Input {
-    /// Pages of it that were never read into take no memory: it is zeroed by the kernel, when they
-    /// are touched.
     octets: Vec<u8>,
-    /// How much the next read may bring.
-    window: usize,
+    /// Whether the last read filled it, so that there probably is more.
+    filled: bool,
 }
 
 impl Input {
     pub(crate) fn new() -> Self {
         Input {
-            octets: vec![0; MOST],
-            window: LEAST,
+            octets: vec![0; LEAST],
+            filled: false,
         }
     }
 
@@ -35,10 +33,12 @@ impl Input {
     ///
     /// Those of `stream`.
     pub(crate) fn read_from(&mut self, stream: &mut impl Read) -> io::Result<&[u8]> {
-        let length = stream.read(&mut self.octets[..self.window])?;
-        if length == self.window {
-            self.window = (2 * self.window).min(MOST);
+        if self.filled && self.octets.len() < MOST {
+            // Nothing of what it holds is needed any more.
+            self.octets = vec![0; 2 * self.octets.len()];
         }
+        let length = stream.read(&mut self.octets)?;
+        self.filled = length == self.octets.len();
         Ok(&self.octets[..length])
     }
 }
@@ -68,7 +68,7 @@ mod tests {
             let read = input.read_from(&mut &b"count\n"[..]);
             assert_eq!(read.map_or(0, <[u8]>::len), 6);
         }
-        assert_eq!(input.window, LEAST);
+        assert_eq!(input.octets.len(), LEAST);
     }
 
     #[test]

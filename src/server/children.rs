@@ -1,6 +1,6 @@
 //! The processes that serve the sessions: who they are, and how they ended.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -12,19 +12,17 @@ use nix::unistd::Pid;
 use crate::child::End;
 use crate::log::{Field, Log, Throttle};
 
-/// How many sessions there is room for before the first one. To make room is to tidy the heap up,
-/// which is better done once, here, than in each child when it needs its first buffer.
-const FEW_SESSIONS: usize = 1000;
-
+/// The maps are ordered to spare memory: what the parent writes to between two forks it copies, a page
+/// at a time. Numbers of processes mostly ascend, so that entries of a tree are written side by side.
 pub(super) struct Children {
-    peers: HashMap<Pid, SocketAddr>,
-    sessions: HashMap<Source, usize>,
+    peers: BTreeMap<Pid, SocketAddr>,
+    sessions: BTreeMap<Source, usize>,
     log: Log,
     failures: Throttle,
 }
 
 /// Whose sessions are counted together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Source {
     Host(Ipv4Addr),
     /// The upper half of an address; one host has the lower half to itself.
@@ -47,8 +45,8 @@ impl Source {
 impl Children {
     pub(super) fn new(log: Log) -> Self {
         Children {
-            peers: HashMap::with_capacity(FEW_SESSIONS),
-            sessions: HashMap::new(),
+            peers: BTreeMap::new(),
+            sessions: BTreeMap::new(),
             log,
             failures: Throttle::default(),
         }

@@ -29,7 +29,7 @@ use self::listeners::{Listener, Listeners};
 use self::records::Records;
 use self::secondary::Lingering;
 use self::systemd::State;
-use crate::child::{self, End, Inheritance};
+use crate::child::{self, End, Inheritance, Workplace};
 use crate::config::Config;
 use crate::log::{Field, Log, Throttle, reason};
 use crate::protocol::{Figures, Reply};
@@ -88,6 +88,8 @@ struct Server {
     children: Children,
     lingering: Lingering,
     sandbox: Option<Sandbox>,
+    /// For the children.
+    workplace: Workplace,
     refusals: Throttle,
     waits: Throttle,
 }
@@ -147,6 +149,7 @@ impl Server {
             children: Children::new(log),
             lingering: Lingering::default(),
             sandbox,
+            workplace: Workplace::new(&config),
             refusals: Throttle::default(),
             waits: Throttle::default(),
             config,
@@ -187,6 +190,7 @@ impl Server {
             signals: self.signals,
             records: self.records.into_writer(),
             sandbox: self.sandbox,
+            workplace: self.workplace,
         }
     }
 

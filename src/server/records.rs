@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read};
+use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -78,6 +79,8 @@ impl Records {
 
     /// In a child: keeps the write end and closes the other.
     pub(super) fn into_writer(self) -> PipeWriter {
+        // To free its memory would be to copy it first.
+        mem::forget(self.means);
         self.writer
     }
 }
