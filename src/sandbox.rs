@@ -50,6 +50,9 @@ impl std::error::Error for SandboxError {
 }
 
 #[cfg(target_os = "linux")]
+mod shorten;
+
+#[cfg(target_os = "linux")]
 mod linux {
     use std::env::consts::ARCH;
 
@@ -61,6 +64,7 @@ mod linux {
     };
 
     use super::SandboxError;
+    use super::shorten::shorten;
 
     /// What a session calls; also mmap, but for no memory that is executable.
     ///
@@ -180,13 +184,9 @@ mod linux {
         otherwise: SeccompAction,
     ) -> Result<BpfProgram, BackendError> {
         let architecture = TargetArch::try_from(ARCH)?;
-        SeccompFilter::new(
-            calls.collect(),
-            otherwise,
-            SeccompAction::Allow,
-            architecture,
-        )?
-        .try_into()
+        let allow = SeccompAction::Allow;
+        let filter = SeccompFilter::new(calls.collect(), otherwise, allow, architecture)?;
+        Ok(shorten(filter.try_into()?))
     }
 }
 
