@@ -78,7 +78,8 @@ impl Session {
     pub fn receive(&mut self, mut input: &[u8], out: &mut impl Write) -> io::Result<Progress> {
         while !self.exited {
             if self.framer.is_between_lines() {
-                self.receive_values(&mut input);
+                let limit = self.framer.limit();
+                self.ingest.add_to(&mut self.statistics, &mut input, limit);
             }
             let Some(line) = self.framer.next(&mut input) else {
                 return Ok(Progress::Continue);
@@ -108,17 +109,6 @@ impl Session {
             count: self.statistics.count(),
             mean: self.statistics.mean(),
         }))
-    }
-
-    /// Takes the values at the front of `input`, which begins with a line.
-    fn receive_values(&mut self, input: &mut &[u8]) {
-        loop {
-            let values = self.ingest.take(input, self.framer.limit());
-            if values.is_empty() {
-                return;
-            }
-            self.statistics.add_slice(values);
-        }
     }
 
     /// Writes the final line.

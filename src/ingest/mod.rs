@@ -19,6 +19,7 @@ mod vector;
 use memchr::memchr;
 
 use crate::protocol::{Request, decimal};
+use crate::stats::Statistics;
 
 /// Values of one batch: 8 KiB.
 const BATCH: usize = 1024;
@@ -79,6 +80,23 @@ impl Ingest {
         while more && batch.len < BATCH && batch.take_line(input) {}
         let len = batch.len;
         &self.values[..len]
+    }
+
+    /// Takes lines as [`Ingest::take`] does, until it takes nothing, and adds up their values.
+    pub fn add_to(&mut self, statistics: &mut Statistics, input: &mut &[u8], limit: usize) {
+        loop {
+            let len = self.take(input, limit).len();
+            let values = &self.values[..len];
+            if values.is_empty() {
+                return;
+            }
+            #[cfg(target_arch = "x86_64")]
+            if let Some(vector) = &self.vector {
+                vector.add(values, statistics);
+                continue;
+            }
+            statistics.add_slice(values);
+        }
     }
 }
 

@@ -166,6 +166,19 @@ fn line() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
+    fn both_paths_add_up_alike(cents in vec(-1_000_000i64..1_000_000, 0..3000)) {
+        let values: Vec<f64> = cents.iter().map(|cents| *cents as f64 / 100.0).collect();
+        let stream: String = values.iter().map(|value| format!("{value}\n")).collect();
+        let mut expected = Statistics::new();
+        expected.add_slice(&values);
+        for mut ingest in [Ingest::portable(), Ingest::new()] {
+            let (mut found, mut input) = (Statistics::new(), stream.as_bytes());
+            ingest.add_to(&mut found, &mut input, LIMIT);
+            prop_assert_eq!((&found, input), (&expected, &b""[..]));
+        }
+    }
+
+    #[test]
     fn both_paths_read_what_the_standard_library_reads(lines in vec(line(), 0..200)) {
         check((lines.join("\n") + "\n").as_bytes());
     }

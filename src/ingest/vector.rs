@@ -14,6 +14,7 @@ use std::arch::x86_64::*;
 
 use super::{Batch, any_line};
 use crate::protocol::decimal;
+use crate::stats::Statistics;
 
 /// Octets of the first stage at a time: its results stay in the nearest cache, and little is done in
 /// vain if the second stage ends early.
@@ -60,6 +61,17 @@ impl Vector {
         // SAFETY: a `Vector` is made only where `detect` found the features that this asks for.
         unsafe { take(input, batch, self) }
     }
+
+    /// Adds up values, which must be finite.
+    pub(super) fn add(&self, values: &[f64], statistics: &mut Statistics) {
+        // SAFETY: as above.
+        unsafe { add(values, statistics) }
+    }
+}
+
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn add(values: &[f64], statistics: &mut Statistics) {
+    statistics.add_alike(values);
 }
 
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]

@@ -6,7 +6,8 @@
 //! numbers) and `m` the significand with its hidden bit, it is `±m * 2^(e - 1075)`. [`Statistics`]
 //! has 256 bins of eight exponents each. A value falls into bin `e / 8` as the integer
 //! `M = m * 2^(e % 8)`, so that it equals `±M * 2^(8 * bin - 1075)` without any rounding. Each bin
-//! holds the sum of the `±M` and the sum of the `M * M`; integers add exactly, in any order.
+//! holds the sum of the `±M` and the sum of the `M * M`; integers add exactly, in any order. Values
+//! of a batch that share a bin can be added up side by side, in limbs: the integers are the same.
 //!
 //! To answer, the bins are put together as two wide integers: the sum `S` and the sum of squares
 //! `Q`. With `n` values, the sum is `S`, the mean is `S / n`, and the sample variance is
@@ -20,6 +21,7 @@
 //! 192 bits. All bins together, `|S| < 2^2165` and `Q < 2^4265` in the units of the lowest bin;
 //! `n * Q` and `S * S` are below 2^4330, and `Wide` has 4,352 bits.
 
+mod alike;
 mod rounding;
 mod wide;
 

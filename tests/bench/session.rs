@@ -134,9 +134,7 @@ fn parse_and_accumulate(bencher: Bencher, kind: Kind) {
     let text = kind.text();
     bencher.counter(ItemsCount::new(VALUES)).bench_local(|| {
         let mut statistics = Statistics::new();
-        parse(Ingest::new(), black_box(&text), |values| {
-            statistics.add_slice(values)
-        });
+        Ingest::new().add_to(&mut statistics, &mut black_box(&text[..]), LIMIT);
         statistics
     });
 }
@@ -158,9 +156,7 @@ fn parse_portably_and_accumulate(bencher: Bencher, kind: Kind) {
     let text = kind.text();
     bencher.counter(ItemsCount::new(VALUES)).bench_local(|| {
         let mut statistics = Statistics::new();
-        parse(Ingest::portable(), black_box(&text), |values| {
-            statistics.add_slice(values)
-        });
+        Ingest::portable().add_to(&mut statistics, &mut black_box(&text[..]), LIMIT);
         statistics
     });
 }
