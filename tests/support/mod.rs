@@ -14,7 +14,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 pub(crate) use process::{
-    children_of, cpu_ticks_of, descriptors_of, limit, links_of, state_of, status_of,
+    children_of, cpu_ticks_of, descriptors_of, field_of, limit, links_of, state_of, status_of,
 };
 
 /// What nobody waits for in vain: a limit for conditions that hold at once on an idle machine.

@@ -49,7 +49,12 @@ fn state(fields: &[String]) -> char {
 /// A field of `/proc/PID/status`.
 pub(crate) fn status_of(pid: u32, field: &str) -> String {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
-    let value = status
+    field_of(&status, field)
+}
+
+/// A field of a text that has one in each line, behind its name and a colon.
+pub(crate) fn field_of(text: &str, field: &str) -> String {
+    let value = text
         .lines()
         .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     value.expect("there is such a field").trim().to_owned()
