@@ -225,7 +225,7 @@ fn selection_text(arguments: &RunArguments) -> String {
 }
 
 /// A word of a shell command.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
     if word.chars().all(plain) {
         word.to_owned()

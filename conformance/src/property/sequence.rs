@@ -7,6 +7,8 @@ use std::fmt::Debug;
 use proptest::strategy::{BoxedStrategy, NewTree, Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
+use super::draw::within;
+
 /// Between so many of these and so many; shrinking may leave out all of them.
 #[derive(Debug)]
 pub(super) struct Sequence<T: Debug> {
@@ -33,7 +35,7 @@ impl<T: Debug> Strategy for Sequence<T> {
     type Value = Vec<T>;
 
     fn new_tree(&self, runner: &mut TestRunner) -> NewTree<Self> {
-        let length = (self.fewest..=self.most).new_tree(runner)?.current();
+        let length = within(self.fewest..=self.most).new_tree(runner)?.current();
         let elements = (0..length)
             .map(|_| self.element.new_tree(runner))
             .collect::<Result<Vec<_>, _>>()?;
