@@ -1,8 +1,9 @@
 //! Drawing numbers and choosing between kinds, from any source of octets.
 //!
-//! proptest's own ranges and unions will not do. A range rejects what would favour some of its numbers, so that it draws for ever where the
-//! octets of a fuzzer have come to their end and only zeros follow; a union sets half of the octets that are left aside for each option
-//! that was not taken. Here a number takes as many octets as its range is wide, and never more.
+//! proptest's own ranges and unions will not do. A range rejects what would favour some of its numbers, so that it
+//! draws for ever where the octets of a fuzzer have come to their end and only zeros follow; a union sets half of the
+//! octets that are left aside for each option that was not taken. Here a number takes as many octets as its range is
+//! wide, and never more.
 
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
@@ -70,7 +71,8 @@ pub(super) fn either() -> impl Strategy<Value = bool> {
     within(0..=1u8).prop_map(|drawn| drawn == 1)
 }
 
-/// One of several, each as likely as its weight says. It shrinks within its kind; what is simpler in another kind is for `shrink` to know.
+/// One of several, each as likely as its weight says. It shrinks within its kind; what is simpler in another kind is
+/// for `shrink` to know.
 #[derive(Debug)]
 pub(super) struct OneOf<T: Debug>(pub(super) Vec<(u8, BoxedStrategy<T>)>);
 

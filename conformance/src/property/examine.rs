@@ -8,7 +8,7 @@ use super::catalogue::Property;
 use super::explore::Options;
 use super::lab::{Attempt, Lab, Trial, Way};
 use super::script::Script;
-use super::shrink::Shrinker;
+use super::shrink::{MOST_LINES, Shrinker};
 use super::write::{self, Written};
 use super::{generate, memory, numbers, suspect, tree};
 use crate::runner::Outcome;
@@ -55,18 +55,27 @@ pub(super) enum Examined {
 }
 
 /// In all, failures are made smaller for so long.
-pub(super) const SHRINK_TIME: Duration = Duration::from_secs(20);
+pub(super) const SHRINK_TIME: Duration = Duration::from_secs(24);
 
 /// One attempt to make a failure smaller gets this part of the time that is left.
 const SHRINK_SHARE: u32 = 4;
 
+/// Even where none is left it gets so much.
+const LEAST_SHRINK_TIME: Duration = Duration::from_millis(2500);
+
 /// How a failure is made smaller.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Care {
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Care {
     /// By one attempt for each candidate, on a server that others have used.
     Hasty,
-    /// By as many attempts as confirm a failure, each on a server that has done nothing before.
+    /// By one attempt, on a server that has done nothing before.
+    Fresh,
+    /// By as many attempts as confirm a failure, each on such a server.
     Careful,
+}
+
+impl Care {
+    const ALL: [Care; 3] = [Care::Hasty, Care::Fresh, Care::Careful];
 }
 
 /// A failure that was made smaller and still repeats.
@@ -74,6 +83,13 @@ struct Smallest {
     clause: Option<&'static str>,
     written: Written,
     attempt: Box<Attempt>,
+}
+
+impl Smallest {
+    fn lines(&self) -> usize {
+        // The first line is the title.
+        self.written.transcript.to_string().lines().count() - 1
+    }
 }
 
 /// Repeats failures, undisturbed by other cases.
@@ -93,6 +109,8 @@ pub(super) struct Examiner<'a> {
     pub(super) shrink_time: Duration,
     /// Whether a failure was that the server says nothing, with all the patience that it is granted.
     pub(super) is_silent: bool,
+    /// What it took until now to make a failure smaller so that it repeats.
+    pub(super) care: Care,
 }
 
 impl Examiner<'_> {
@@ -147,7 +165,7 @@ impl Examiner<'_> {
             Repeated::Always(way, _) => way,
             Repeated::NotAlways(again) => {
                 let timed_out = |trial: &Trial| trial.outcome == Outcome::Timeout;
-                let slow = failed.failed().is_some_and(timed_out) && again.way().is_none();
+                let slow = failed.failed().is_some_and(timed_out) && again.failed().is_none();
                 return Ok(if slow {
                     Examined::Slow
                 } else {
@@ -158,19 +176,35 @@ impl Examiner<'_> {
         if self.quick.control(property, &script).is_some() {
             return Ok(Examined::Inconclusive);
         }
-        // Mostly one attempt tells. Where it does not, what it made of the script does not repeat, and it is worth the time to be careful.
-        let hasty = self.smallest(property, number, &way, Care::Hasty);
-        let smallest = match hasty {
-            Err(_) => self.smallest(property, number, &way, Care::Careful),
-            found => found,
-        };
-        let Smallest {
+        // Mostly one attempt tells. Where it does not, what it made of the script does not repeat, or is long, and it
+        // is worth the time to be careful.
+        let mut smallest: Option<Smallest> = None;
+        let mut last = Box::new(failed.clone());
+        let enough = Care::ALL.into_iter().filter(|care| *care >= self.care);
+        for care in enough.collect::<Vec<_>>() {
+            // What misleads once does so again.
+            self.care = care;
+            match self.smallest(property, number, &way, care) {
+                Ok(found) => {
+                    let found = smallest.into_iter().chain([found]);
+                    smallest = found.min_by_key(Smallest::lines);
+                }
+                Err(again) => last = again,
+            }
+            if smallest
+                .as_ref()
+                .is_some_and(|found| found.lines() <= MOST_LINES)
+            {
+                break;
+            }
+        }
+        let Some(Smallest {
             clause,
             written,
             attempt,
-        } = match smallest {
-            Ok(smallest) => smallest,
-            Err(again) => return Ok(self.flaky(property, number, failed, *again)),
+        }) = smallest
+        else {
+            return Ok(self.flaky(property, number, failed, *last));
         };
         let transcript = written.transcript.to_string();
         // What both servers do right has no place among what a server failed.
@@ -216,7 +250,8 @@ impl Examiner<'_> {
         }
     }
 
-    /// The smallest form of a failing case, as it is reported and saved; where it does not fail every time, the attempt that was different.
+    /// The smallest form of a failing case, as it is reported and saved; where it does not fail every time, the attempt
+    /// that was different.
     fn smallest(
         &mut self,
         property: &'static Property,
@@ -262,21 +297,22 @@ impl Examiner<'_> {
         let is_shared = care == Care::Hasty && fails_on(shared, &tree.current());
         let lab = if is_shared { shared } else { fresh };
         let times = match care {
-            Care::Hasty => 1,
+            Care::Hasty | Care::Fresh => 1,
             Care::Careful => self.options.confirmations,
         };
         let mut fails = |script: &Script| {
             (0..times).all(|_| fails_on(lab, script)) && lab.control(property, script).is_none()
         };
         let start = Instant::now();
-        let most = start + self.shrink_time / SHRINK_SHARE;
+        let most = start + (self.shrink_time / SHRINK_SHARE).max(LEAST_SHRINK_TIME);
         let deadline = self.end.map_or(most, |end| end.min(most));
         let smallest = Shrinker::new(&mut fails, deadline).smallest(tree);
         self.shrink_time = self.shrink_time.saturating_sub(start.elapsed());
         smallest
     }
 
-    /// The clause that a failure most likely breaks. What a server does right when it is given time, it does too late, or line by line only.
+    /// The clause that a failure most likely breaks. What a server does right when it is given time, it does too late,
+    /// or line by line only.
     fn clause(&mut self, property: &Property, script: &Script, way: &Way) -> Option<&'static str> {
         if !way.fails() {
             return None;
@@ -294,7 +330,8 @@ impl Examiner<'_> {
         })
     }
 
-    /// A failure that comes and goes. Who looks for its reason wants to see it go, too, so that the same is tried until it passes, if it does.
+    /// A failure that comes and goes. Who looks for its reason wants to see it go, too, so that the same is tried until
+    /// it passes, if it does.
     fn flaky(
         &mut self,
         property: &'static Property,
@@ -304,7 +341,7 @@ impl Examiner<'_> {
     ) -> Examined {
         let script = generate(property, self.options.seed, number);
         for _ in 0..PASSING_TRIES {
-            if again.way().is_none() || self.is_over() {
+            if again.failed().is_none() || self.is_over() {
                 break;
             }
             again = self.patient.attempt(property, &script);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::catalogue::Property;
 use super::coverage::Coverage;
-use super::examine::{Examined, Examiner, Finding, Flaky, SHRINK_TIME};
+use super::examine::{Care, Examined, Examiner, Finding, Flaky, SHRINK_TIME};
 use super::generate;
 use super::lab::{Attempt, Lab, Subject};
 use crate::compare::Agreement;
@@ -100,6 +100,7 @@ pub fn explore(
             end,
             shrink_time: SHRINK_TIME,
             is_silent: false,
+            care: Care::Hasty,
         },
         options,
         progress,

@@ -1,7 +1,7 @@
 //! What clients send, drawn at random: numbers, lines, acts.
 //!
-//! Everything is drawn octet by octet, so that a seed means the same everywhere and the octets of a fuzzer do too; and from few numbers, so that
-//! shrinking them makes short decimals.
+//! Everything is drawn octet by octet, so that a seed means the same everywhere and the octets of a fuzzer do too; and
+//! from few numbers, so that shrinking them makes short decimals.
 
 use proptest::prelude::*;
 

@@ -1,5 +1,5 @@
-//! Properties over the wire: what must hold for every session, tried with sessions drawn at random, and shrunk to the smallest transcript that
-//! shows where it does not hold.
+//! Properties over the wire: what must hold for every session, tried with sessions drawn at random, and shrunk to the
+//! smallest transcript that shows where it does not hold.
 //!
 //! | module | job |
 //! |---|---|
@@ -13,8 +13,9 @@
 //! | [`coverage`] | what was tried, so that a pass means something |
 //! | [`memory`], [`report`] | saved failures; telling people and programs |
 //!
-//! Invariants: the case of a property is a function of seed and number alone, on every machine; the replies that are due come from
-//! the reference model; what is reported has failed in the same way every time it was tried, or is called flaky.
+//! Invariants: the case of a property is a function of seed and number alone, on every machine; the replies that are
+//! due come from the reference model; what is reported has failed in the same way every time it was tried, or is called
+//! flaky.
 
 pub mod catalogue;
 pub mod coverage;
@@ -78,8 +79,8 @@ impl Default for Generators {
 }
 
 impl Generators {
-    /// A script of the property with this index, modulo their number. Where the octets come to an end, the rest of the script is what is
-    /// simplest: any octets stand for a script, and it takes no longer than the script is long.
+    /// A script of the property with this index, modulo their number. Where the octets come to an end, the rest of the
+    /// script is what is simplest: any octets stand for a script, and it takes no longer than the script is long.
     pub fn generate(&self, index: usize, octets: &[u8]) -> Script {
         let random = TestRng::from_seed(RngAlgorithm::PassThrough, octets);
         let tree = grow(&self.0[index % self.0.len()], random);

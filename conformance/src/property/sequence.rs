@@ -1,6 +1,7 @@
 //! Sequences of generated things that come out the same on every machine, and shrink by whole stretches.
 //!
-//! proptest's own `collection::vec` draws its length as `usize`, so that it depends on the width of the machine's words.
+//! proptest's own `collection::vec` draws its length as `usize`, so that it depends on the width of the machine's
+//! words.
 
 use std::fmt::Debug;
 
