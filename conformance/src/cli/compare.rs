@@ -29,8 +29,8 @@ Examples:
   meta-stats-conformance compare 127.0.0.1:3100 --property --save found/
           generated sessions instead of the written cases; what a server fails is kept
 
-With --property, both servers and the reference model are held against each other, and of each kind of disagreement a property shows the
-smallest transcript. What both servers do right, differently, is shown and not kept.
+With --property, both servers and the reference model are held against each other, and of each kind of disagreement a
+property shows the smallest transcript. What both servers do right, differently, is shown and not kept.
 
 Verdicts:
   same                both pass, with the same octets
@@ -49,7 +49,8 @@ Exit status:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct CompareArguments {
-    /// The primary ports of running servers: A, then B, as far as --exec-a and --exec-b leave them open. Without B it is the bundled server.
+    /// The primary ports of running servers: A, then B, as far as --exec-a and --exec-b leave them open. Without B it
+    /// is the bundled server.
     #[arg(value_name = "HOST:PORT", value_parser = parse_address, num_args = 0..=2)]
     addresses: Vec<String>,
 
@@ -77,7 +78,8 @@ pub(super) struct CompareArguments {
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
 
-    /// Compare by generated sessions instead of the written cases, as `property` does; --select then takes names of properties.
+    /// Compare by generated sessions instead of the written cases, as `property` does; --select then takes names of
+    /// properties.
     #[arg(long, conflicts_with_all = ["level", "exclude", "spec"])]
     property: bool,
 
@@ -257,6 +259,6 @@ fn targets(arguments: &CompareArguments) -> Result<[Target; 2], Stop> {
     match (a.target()?, b.target()?) {
         (None, _) => usage("error: no server is named; name A with HOST:PORT or --exec-a"),
         (Some(a), Some(b)) => Ok([a, b]),
-        (Some(a), None) => Ok([a, bundled(Dialect::Plain)?]),
+        (Some(a), None) => Ok([a, Target::Launched(bundled(Dialect::Plain)?)]),
     }
 }
