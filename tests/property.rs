@@ -6,6 +6,7 @@ use std::time::Duration;
 use meta_stats_conformance::dialect::Dialect;
 use meta_stats_conformance::property::PROPERTIES;
 use meta_stats_conformance::property::explore::{Options, explore};
+use meta_stats_conformance::property::lab::Subject;
 use meta_stats_conformance::property::report::{self, Exploration};
 use meta_stats_conformance::runner::{Manners, Settings};
 use meta_stats_conformance::target::{Launcher, Target};
@@ -23,7 +24,12 @@ fn every_property_holds(dialect: Dialect, seed: u64) {
         program: env!("CARGO_BIN_EXE_meta-stats-server").into(),
         arguments: words.map(Into::into).into(),
     });
-    let settings = Settings::new(TIMEOUT, Manners::of(dialect));
+    let name = target.to_string();
+    let subject = Subject {
+        target,
+        settings: Settings::new(TIMEOUT, Manners::of(dialect)),
+        reach: format!("--dialect {dialect} --spec DIR"),
+    };
     let options = Options {
         seed,
         cases: CASES,
@@ -31,14 +37,12 @@ fn every_property_holds(dialect: Dialect, seed: u64) {
         workers: 2,
         confirmations: 3,
         save: None,
-        reach: format!("--dialect {dialect} --spec DIR"),
     };
     let properties: Vec<_> = PROPERTIES.iter().collect();
-    let verdicts = explore(&properties, &target, &settings, &options, &|_, _| {})
+    let verdicts = explore(&properties, &[subject], &options, &|_, _| {})
         .expect("nothing is saved, so nothing can fail to be");
     let exploration = Exploration {
-        target: target.to_string(),
-        dialect,
+        servers: vec![(name, dialect)],
         seed,
         verdicts,
     };

@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use anstyle::{AnsiColor, Style};
+use serde_json::{Map, Value, json};
 
+use crate::dialect::Dialect;
 use crate::runner::{CaseResult, Outcome};
 use crate::spec::Level;
 use crate::trace::{Event, Shown, What};
@@ -55,6 +57,34 @@ impl Agreement {
         }
     }
 
+    /// The agreement for programs.
+    pub fn key(self) -> &'static str {
+        match self {
+            Agreement::Same => "same",
+            Agreement::BothLegal => "both-legal",
+            Agreement::OnlyA => "only-a",
+            Agreement::OnlyB => "only-b",
+            Agreement::NeitherPasses => "neither",
+            Agreement::NotComparable => "not-comparable",
+        }
+    }
+
+    /// What these outcomes come to, where replies differ or not.
+    pub fn new(outcomes: [Outcome; 2], level: Level, differ: bool) -> Agreement {
+        if outcomes.contains(&Outcome::Skip) {
+            return Agreement::NotComparable;
+        }
+        match outcomes.map(|outcome| outcome == Outcome::Pass) {
+            [true, true] if !differ => Agreement::Same,
+            [true, true] => Agreement::BothLegal,
+            [false, false] => Agreement::NeitherPasses,
+            // Both ways are right.
+            _ if level == Level::May => Agreement::BothLegal,
+            [true, false] => Agreement::OnlyA,
+            [false, true] => Agreement::OnlyB,
+        }
+    }
+
     /// Whether one server is right and the other is not.
     pub fn is_difference(self) -> bool {
         matches!(self, Agreement::OnlyA | Agreement::OnlyB)
@@ -97,23 +127,9 @@ pub struct Difference {
 impl<'a> Pair<'a> {
     /// Compares two results of the same case, which have to have their traces.
     pub fn new(a: CaseResult<'a>, b: CaseResult<'a>, ignored: &Ignored) -> Pair<'a> {
-        let difference = difference(&said(&a.trace, ignored), &said(&b.trace, ignored));
-        let passes = [&a, &b].map(|result| result.outcome == Outcome::Pass);
-        let agreement = match passes {
-            _ if [&a, &b]
-                .iter()
-                .any(|result| result.outcome == Outcome::Skip) =>
-            {
-                Agreement::NotComparable
-            }
-            [true, true] if difference.is_none() => Agreement::Same,
-            [true, true] => Agreement::BothLegal,
-            [false, false] => Agreement::NeitherPasses,
-            // Both ways are right.
-            _ if a.case.clause.level == Level::May => Agreement::BothLegal,
-            [true, false] => Agreement::OnlyA,
-            [false, true] => Agreement::OnlyB,
-        };
+        let difference = difference_of([&a.trace, &b.trace], ignored);
+        let level = a.case.clause.level;
+        let agreement = Agreement::new([a.outcome, b.outcome], level, difference.is_some());
         Pair {
             a,
             b,
@@ -121,6 +137,12 @@ impl<'a> Pair<'a> {
             difference,
         }
     }
+}
+
+/// The first line in which what went over the wire differs.
+pub(crate) fn difference_of(traces: [&[Event]; 2], ignored: &Ignored) -> Option<Difference> {
+    let [a, b] = traces.map(|trace| said(trace, ignored));
+    difference(&a, &b)
 }
 
 /// What a server said on each connection, in the order in which the connections were opened.
@@ -141,6 +163,12 @@ fn said(trace: &[Event], ignored: &Ignored) -> Vec<(String, Vec<u8>)> {
             What::Received(octets) => {
                 if let Some(Some(place)) = open.get(event.connection.as_str()) {
                     all[*place].1.extend_from_slice(octets);
+                }
+            }
+            // What came before the client went away tells how fast the server is, not what it says.
+            What::Closed | What::Aborted => {
+                if let Some(Some(place)) = open.get(event.connection.as_str()) {
+                    all[*place].1.clear();
                 }
             }
             _ => {}
@@ -237,6 +265,53 @@ pub fn write(names: [&str; 2], pairs: &[Pair<'_>], out: &mut impl Write) -> io::
         }
     }
     write_table(pairs, out)
+}
+
+/// The version of the form for programs; it changes when a field changes its meaning or goes.
+const VERSION: u32 = 1;
+
+/// The result for programs: `conformance/schema/compare-1.json` describes it.
+pub fn json(servers: &[(String, Dialect); 2], pairs: &[Pair<'_>]) -> Value {
+    let [a, b] = servers
+        .each_ref()
+        .map(|(target, dialect)| json!({ "target": target, "dialect": dialect }));
+    let counts: Map<String, Value> = Agreement::ALL
+        .into_iter()
+        .map(|agreement| {
+            let of = pairs.iter().filter(|pair| pair.agreement == agreement);
+            (agreement.key().to_owned(), of.count().into())
+        })
+        .collect();
+    let side = |result: &CaseResult<'_>| {
+        let failure = result.failure.as_ref();
+        json!({
+            "outcome": result.outcome,
+            "expected": failure.map(|failure| &failure.expected),
+            "received": failure.map(|failure| &failure.received),
+        })
+    };
+    let line = |line: &Option<Vec<u8>>| line.as_ref().map(|line| Shown(line).to_string());
+    let case = |pair: &Pair<'_>| {
+        json!({
+            "id": pair.a.case.case.id,
+            "level": pair.a.case.clause.level,
+            "agreement": pair.agreement.key(),
+            "a": side(&pair.a),
+            "b": side(&pair.b),
+            "difference": pair.difference.as_ref().map(|difference| json!({
+                "connection": difference.connection,
+                "a": line(&difference.a),
+                "b": line(&difference.b),
+            })),
+        })
+    };
+    json!({
+        "version": VERSION,
+        "a": a,
+        "b": b,
+        "summary": counts,
+        "cases": pairs.iter().map(case).collect::<Vec<_>>(),
+    })
 }
 
 fn write_table(pairs: &[Pair<'_>], out: &mut impl Write) -> io::Result<()> {
@@ -345,6 +420,13 @@ mod tests {
         );
         let third = [connected(""), received("", "1\nHello\n")];
         assert!(difference(&said(&one, &ignored), &said(&third, &ignored)).is_some());
+    }
+
+    #[test]
+    fn what_the_client_did_not_stay_for_is_not_compared() {
+        let slow = [connected(""), event("", What::Closed)];
+        let fast = [connected(""), received("", "1\n"), event("", What::Closed)];
+        assert_eq!(difference_of([&slow, &fast], &Ignored::default()), None);
     }
 
     #[test]

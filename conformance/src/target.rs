@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt::{self, Display, Formatter};
-use std::io::{BufRead, BufReader, Read};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -199,7 +201,7 @@ fn launch_template(template: &str, addresses: Addresses) -> Result<Server, Unrea
     }
     let deadline = Instant::now() + START_TIME;
     for address in [addresses.primary, addresses.secondary] {
-        while TcpStream::connect_timeout(&address, START_TIME).is_err() {
+        while !listens(address) {
             if let Some(status) = server.exit_status() {
                 return Err(server.failed(&format!("`{line}` ended before it listened ({status})")));
             }
@@ -212,6 +214,17 @@ fn launch_template(template: &str, addresses: Addresses) -> Result<Server, Unrea
         }
     }
     Ok(server)
+}
+
+/// Whether a server accepts at an address.
+fn listens(address: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&address, START_TIME).is_ok_and(|stream| !is_to_itself(&stream))
+}
+
+/// Whether a connection has one end only. To connect to a free port, the system may choose the same one to connect from, and TCP lets a socket
+/// open a connection to itself.
+fn is_to_itself(stream: &TcpStream) -> bool {
+    matches!((stream.local_addr(), stream.peer_addr()), (Ok(near), Ok(far)) if near == far)
 }
 
 fn boxed(stream: impl Read + Send + 'static) -> Box<dyn Read + Send> {
@@ -292,24 +305,28 @@ fn spawn(mut command: Command, addresses: Addresses) -> Result<Server, Unreachab
 /// Ports that were found free for servers which still run, or are about to: what is free once is found again.
 static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
-/// Two ports that are free now.
+/// Ports to try: below those that systems give to clients, so that no connection of ours takes one before its server does.
+const PORTS: std::ops::Range<u16> = 10_000..32_000;
+
+/// Two ports that are free now. Each process walks through the ports from a place of its own, so that two that start servers at the same time
+/// hardly ever find the same.
 fn free_ports() -> std::io::Result<Addresses> {
+    static PLACE: LazyLock<AtomicUsize> = LazyLock::new(|| {
+        // The standard library keys its hash maps at random, and this is all the randomness that is needed here.
+        AtomicUsize::new(RandomState::new().hash_one(()) as usize % PORTS.len())
+    });
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut found = Vec::new();
-    // Those that turn out to be taken stay open until the end, so that they are not found again.
-    let mut open = Vec::new();
-    while found.len() < 2 {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let address = listener.local_addr()?;
-        if taken.insert(address.port()) {
-            found.push(address);
-        }
-        open.push(listener);
-    }
-    Ok(Addresses {
-        primary: found[0],
-        secondary: found[1],
-    })
+    let mut free = (0..PORTS.len()).filter_map(|_| {
+        let place = PLACE.fetch_add(1, Ordering::Relaxed) % PORTS.len();
+        let port = PORTS.start + place as u16;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        (!taken.contains(&port) && TcpListener::bind(address).is_ok()).then_some(address)
+    });
+    let (Some(primary), Some(secondary)) = (free.next(), free.next()) else {
+        return Err(ErrorKind::AddrInUse.into());
+    };
+    taken.extend([primary.port(), secondary.port()]);
+    Ok(Addresses { primary, secondary })
 }
 
 fn keep_output(mut stream: Box<dyn Read + Send>, output: Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
@@ -387,5 +404,25 @@ impl Drop for Server {
         let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
         taken.remove(&self.addresses.primary.port());
         taken.remove(&self.addresses.secondary.port());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+
+    #[test]
+    fn a_connection_to_itself_is_no_server() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let any: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
+        socket.bind(&any.into()).expect("a free port");
+        let address = socket.local_addr().expect("an address");
+        socket.connect(&address).expect("to itself");
+        assert!(is_to_itself(&socket.into()));
+        let listener = TcpListener::bind(any).expect("a free port");
+        let stream = TcpStream::connect(listener.local_addr().expect("an address"));
+        assert!(!is_to_itself(&stream.expect("a connection")));
     }
 }

@@ -1,12 +1,13 @@
 //! Properties against servers with faults to order: each fault is found, and shown in a few lines.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use meta_stats_conformance::dialect::Dialect;
 use meta_stats_conformance::lint::lint;
 use meta_stats_conformance::property::examine::Finding;
 use meta_stats_conformance::property::explore::{Options, Verdict, explore};
+use meta_stats_conformance::property::lab::Subject;
 use meta_stats_conformance::property::{PROPERTIES, property};
 use meta_stats_conformance::runner::{Manners, Runner, Settings};
 use meta_stats_conformance::spec::Spec;
@@ -47,29 +48,39 @@ fn settings() -> Settings {
     Settings::new(TIMEOUT, Manners::of(Dialect::Plain))
 }
 
-fn explore_one(name: &str, fault: Option<&str>, save: Option<&Path>) -> Verdict {
-    let options = Options {
+fn subject(fault: Option<&str>) -> Subject {
+    Subject {
+        target: target(fault),
+        settings: settings(),
+        reach: String::new(),
+    }
+}
+
+fn options(save: Option<&Path>) -> Options {
+    Options {
         seed: 3,
         cases: CASES,
         max_time: None,
         workers: 2,
         confirmations: 3,
         save: save.map(Path::to_owned),
-        reach: String::new(),
-    };
+    }
+}
+
+fn explore_one(name: &str, fault: Option<&str>, save: Option<&Path>) -> Verdict {
+    let options = options(save);
     let property = property(name).expect("the property exists");
-    let verdicts = explore(
-        &[property],
-        &target(fault),
-        &settings(),
-        &options,
-        &|_, _| {},
-    );
+    let verdicts = explore(&[property], &[subject(fault)], &options, &|_, _| {});
     let verdicts = verdicts.expect("the directory is writable");
     verdicts
         .into_iter()
         .next()
         .expect("one property, one verdict")
+}
+
+/// The one failure that was found of the one server that was tried.
+fn finding(verdict: &Verdict) -> Option<&Finding> {
+    verdict.findings.first()
 }
 
 fn steps(finding: &Finding) -> usize {
@@ -84,14 +95,19 @@ fn steps(finding: &Finding) -> usize {
 fn is_found(fault: &str, name: &str, clause: &str) {
     let directory = tempfile::tempdir().expect("a directory");
     let verdict = explore_one(name, Some(fault), Some(directory.path()));
-    let finding = verdict.finding.unwrap_or_else(|| {
+    let finding = finding(&verdict).unwrap_or_else(|| {
         panic!(
             "{fault} was not found by {name}; flaky: {:?}",
             verdict.flaky
         );
     });
-    assert_eq!(finding.clause, clause, "{}", finding.transcript);
-    assert!(steps(&finding) <= 6, "{}", finding.transcript);
+    assert_eq!(
+        finding.clause.as_deref(),
+        Some(clause),
+        "{}",
+        finding.transcript
+    );
+    assert!(steps(finding) <= 6, "{}", finding.transcript);
 
     let spec = Spec::from_directory(directory.path()).expect("a directory");
     assert_eq!(lint(&spec), []);
@@ -150,14 +166,17 @@ fn a_count_of_eight_bits_is_found() {
 #[test]
 fn taking_a_segment_for_a_line_is_found() {
     let verdict = explore_one("segments", Some("read-is-line"), None);
-    let finding = verdict.finding.expect("a finding");
+    let finding = finding(&verdict).expect("a finding");
     let clauses = ["line.segments", "line.pipelining"];
     assert!(
-        clauses.contains(&finding.clause.as_str()),
+        finding
+            .clause
+            .as_deref()
+            .is_some_and(|clause| clauses.contains(&clause)),
         "{}",
         finding.transcript
     );
-    assert!(steps(&finding) <= 6, "{}", finding.transcript);
+    assert!(steps(finding) <= 6, "{}", finding.transcript);
 }
 
 #[test]
@@ -174,24 +193,42 @@ fn a_server_without_fault_passes_all_that_does_not_ask_for_more_than_double_prec
 #[test]
 fn one_wrong_reply_in_ten_is_flaky() {
     let verdict = explore_one("replies", Some("flaky"), None);
-    assert!(verdict.finding.is_none(), "{:?}", verdict.finding);
+    assert!(verdict.findings.is_empty(), "{:?}", verdict.findings);
     let flaky = verdict.flaky.expect("a failure that does not repeat");
-    assert!(!flaky.failed.trace.is_empty());
+    let (failed, again) = (&flaky.failed.trials[0], &flaky.again.trials[0]);
+    assert!(failed.failure.is_some() && again.failure.is_none());
+    // Side by side they show what differs, so that both have to be whole.
+    assert!(!failed.trace.is_empty() && !again.trace.is_empty());
+}
+
+#[test]
+fn time_bounds_the_whole_run() {
+    const MOST: Duration = Duration::from_secs(2);
+    /// Each time that something silent is waited for takes longer than this.
+    const GRACE: Duration = TIMEOUT;
+
+    let options = Options {
+        max_time: Some(MOST),
+        ..options(None)
+    };
+    let properties: Vec<_> = PROPERTIES.iter().collect();
+    let start = Instant::now();
+    let subjects = [subject(Some("read-is-line"))];
+    let verdicts = explore(&properties, &subjects, &options, &|_, _| {}).expect("nothing is kept");
+    let took = start.elapsed();
+    assert!(took < MOST + GRACE, "{took:?}");
+    assert!(verdicts.iter().any(Verdict::fails), "{verdicts:?}");
 }
 
 #[test]
 fn what_was_saved_is_tried_first() {
     let directory = tempfile::tempdir().expect("a directory");
     let first = explore_one("replies", Some("population"), Some(directory.path()));
-    assert!(
-        first
-            .finding
-            .is_some_and(|finding| finding.number.is_some())
-    );
+    assert!(finding(&first).is_some_and(|finding| finding.number.is_some()));
     let second = explore_one("replies", Some("population"), Some(directory.path()));
-    let finding = second.finding.expect("the same finding");
+    let finding = finding(&second).expect("the same finding");
     assert_eq!((finding.number, second.cases), (None, 0));
-    assert_eq!(finding.clause, "number.sample");
+    assert_eq!(finding.clause.as_deref(), Some("number.sample"));
     let fixed = explore_one("replies", None, Some(directory.path()));
     assert!(!fixed.fails() && fixed.cases == CASES, "{fixed:?}");
 }

@@ -1,5 +1,5 @@
 //! Writes the seeds of every target into its corpus: what clients and servers say in the transcripts of the
-//! specification.
+//! specification, and a conversation of each property.
 //!
 //! ```text
 //! cargo run -p meta-stats-fuzz --example seeds              into fuzz/corpus/
@@ -8,11 +8,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use meta_stats_conformance::judge::{Demand, Demanded};
 use meta_stats_conformance::model::{self, Quantity};
 use meta_stats_conformance::plan::{Operation, PlannedStep, plan};
+use meta_stats_conformance::property::PROPERTIES;
 use meta_stats_conformance::spec::{CaseRef, Spec};
 use meta_stats_fuzz::judge::Hearing;
 use meta_stats_fuzz::stats::Step;
@@ -28,6 +30,11 @@ fn main() -> io::Result<()> {
     let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let corpora = std::env::args_os().nth(1).map_or(bundled, PathBuf::from);
     let spec = Spec::bundled();
+    for (name, input) in conversations() {
+        let directory = corpora.join("conversation");
+        std::fs::create_dir_all(&directory)?;
+        std::fs::write(directory.join(name), input)?;
+    }
     let mut written = HashSet::new();
     for case in spec.cases() {
         let name = case.case.id.replace(['/', '.'], "-");
@@ -41,6 +48,28 @@ fn main() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A conversation of each property in each dialect, drawn from octets that look like chance and are the same each time.
+fn conversations() -> impl Iterator<Item = (String, Vec<u8>)> {
+    const DRAWN: usize = 120;
+    let mut state = 1u32;
+    let mut octets = iter::repeat_with(move || {
+        // The constants of Numerical Recipes; the lowest bits of such a generator are not random at all.
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    });
+    let dialects = [("plain", 0), ("classic", 0x80)];
+    let all = PROPERTIES
+        .iter()
+        .zip(0u8..)
+        .flat_map(move |(property, index)| {
+            dialects.map(|(dialect, bit)| (format!("{}-{dialect}", property.name), index | bit))
+        });
+    all.map(move |(name, shape)| {
+        let drawn = octets.by_ref().take(DRAWN);
+        (name, iter::once(shape).chain(drawn).collect())
+    })
 }
 
 /// The seeds that a case is good for, with their targets.

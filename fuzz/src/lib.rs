@@ -3,6 +3,7 @@
 //!
 //! | target | what is invented | what decides |
 //! |---|---|---|
+//! | [`conversation`] | what a property of the conformance kit draws: several sessions, and the secondary port | the reference model |
 //! | [`mod@line`] | a stream and its cuts, for framing and request parsing | a slow reading of the whole stream, `str::parse` |
 //! | [`session`] | a conversation and its cuts | the reference model, in exact rationals |
 //! | [`stats`] | values of any bit pattern, and how they are merged | the reference model, in exact rationals |
@@ -15,6 +16,7 @@
 
 use std::iter;
 
+pub mod conversation;
 mod exact;
 pub mod judge;
 pub mod line;
@@ -27,7 +29,8 @@ pub mod transcript;
 pub type Body = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Body); 6] = [
+pub const TARGETS: [(&str, Body); 7] = [
+    ("conversation", conversation::run),
     ("judge", judge::run),
     ("line", line::run),
     ("record", record::run),

@@ -42,6 +42,11 @@ fn names(directory: &Path) -> BTreeSet<String> {
 }
 
 #[test]
+fn conversation() {
+    replay("conversation");
+}
+
+#[test]
 fn judge() {
     replay("judge");
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::run::resolve;
+use super::run::{bundled, resolve, this_program};
 use super::{Format, Status, Stop, parse_address, parse_template, parse_timeout, print};
+use crate::dialect::Dialect;
 use crate::load::{Failure, Load, discard as discard_all, median, time_discard, time_session};
 use crate::target::{Launcher, Server, Unreachable};
 
@@ -149,33 +150,14 @@ fn launcher(arguments: &BenchArguments) -> Result<(String, Launcher), Stop> {
     if let Some(command) = &arguments.exec {
         return Ok((command.clone(), Launcher::Template(command.clone())));
     }
-    if !cfg!(feature = "bundled") {
-        let message =
-            "error: this build has no server of its own; name one with HOST:PORT or --exec";
-        return Err(Stop::new(Status::Usage, message));
-    }
-    let words = ["bundled-server", "0", "0", "--bind", "127.0.0.1"];
     let name = "the bundled server";
-    Ok((name.to_owned(), this_program(name, &words)?))
+    Ok((name.to_owned(), bundled(Dialect::Plain)?))
 }
 
 /// Starts the server that reads and drops, in a process of its own as any other.
 fn discarding_server() -> Result<Server, Stop> {
     let launcher = this_program("the discarding server", &["discard-server"])?;
     launcher.launch().map_err(unreachable)
-}
-
-/// This program with other arguments.
-fn this_program(name: &str, words: &[&str]) -> Result<Launcher, Stop> {
-    let program = std::env::current_exe().map_err(|error| {
-        let message = format!("error: this program does not find itself: {error}");
-        Stop::new(Status::Unreachable, message)
-    })?;
-    Ok(Launcher::Announcing {
-        name: name.to_owned(),
-        program,
-        arguments: words.iter().map(Into::into).collect(),
-    })
 }
 
 /// Is that server.

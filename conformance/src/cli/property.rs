@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{IsTerminal, stderr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -11,10 +11,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::run::{end_servers_when_interrupted, globs, reach_server, target};
 use super::{Format, Status, Stop, TargetArguments, parse_timeout, print};
+use crate::dialect::Dialect;
 use crate::property::explore::{Options, explore};
+use crate::property::lab::Subject;
 use crate::property::report::{self, Exploration};
 use crate::property::{PROPERTIES, Property, generate, numbers, write};
-use crate::runner::{Runner, Settings};
+use crate::runner::Runner;
 use crate::spec::Level;
 use crate::target::Target;
 
@@ -40,20 +42,26 @@ Exit status:
   6  the server under test crashed
   130  interrupted by a signal; the servers that were started are ended";
 
+/// Cases where no other number is given.
+pub(super) const CASES: u64 = 2_800;
+
+/// So often a failure has to repeat where no other number is given.
+pub(super) const CONFIRMATIONS: u32 = 3;
+
 #[derive(Debug, Args)]
 pub(super) struct PropertyArguments {
     #[command(flatten)]
     target: TargetArguments,
 
     /// How many cases, shared out among the properties.
-    #[arg(long, value_name = "N", default_value_t = 2_800)]
+    #[arg(long, value_name = "N", default_value_t = CASES)]
     cases: u64,
 
     /// What the cases are drawn from; the same seed gives the same cases [default: a new one, which is shown].
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
 
-    /// Stop after this time, whatever is left.
+    /// Stop after this time, whatever is left, making failures smaller included.
     #[arg(long, value_name = "DURATION", value_parser = parse_timeout)]
     max_time: Option<Duration>,
 
@@ -66,7 +74,7 @@ pub(super) struct PropertyArguments {
     save: Option<PathBuf>,
 
     /// How often a failure has to repeat before it is more than flaky.
-    #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "K", default_value_t = CONFIRMATIONS, value_parser = clap::value_parser!(u32).range(1..))]
     confirm: u32,
 
     /// How many cases run at the same time [default: one a processor].
@@ -100,12 +108,14 @@ pub(super) fn property(arguments: &PropertyArguments) -> Result<Status, Stop> {
     }
     let target = target(&arguments.target)?;
     end_servers_when_interrupted()?;
-    let settings = reach(&arguments.target, &target)?;
-    let mut words = reach_server(&arguments.target);
-    let save = arguments.save.as_ref();
-    words.push(save.map_or("--spec DIR".to_owned(), |save| {
-        format!("--spec {}", save.display())
-    }));
+    let words = reach_server(&arguments.target);
+    let subject = subject(
+        target,
+        arguments.target.dialect.claimed(),
+        arguments.target.timeout,
+        words,
+        arguments.save.as_deref(),
+    )?;
     let options = Options {
         seed,
         cases,
@@ -113,29 +123,8 @@ pub(super) fn property(arguments: &PropertyArguments) -> Result<Status, Stop> {
         workers: arguments.jobs.map_or_else(processors, usize::from),
         confirmations: arguments.confirm,
         save: arguments.save.clone(),
-        reach: words.join(" "),
     };
-    let bar = progress(cases, arguments.quiet);
-    let shown = |property: &Property, done| {
-        bar.set_message(property.name);
-        bar.set_position(done);
-    };
-    let verdicts = explore(&properties, &target, &settings, &options, &shown);
-    bar.finish_and_clear();
-    let verdicts = verdicts.map_err(|error| {
-        let directory = arguments.save.clone().unwrap_or_default();
-        let message = format!(
-            "error: cannot keep failures in {}: {error}",
-            directory.display()
-        );
-        Stop::new(Status::Usage, message)
-    })?;
-    let exploration = Exploration {
-        target: target.to_string(),
-        dialect: settings.manners.dialect,
-        seed,
-        verdicts,
-    };
+    let exploration = explored(&properties, &[subject], &options, arguments.quiet)?;
     match arguments.format {
         Format::Human => print(&report::human(&exploration))?,
         Format::Json => print(&format!("{:#}\n", report::json(&exploration)))?,
@@ -154,7 +143,7 @@ fn status(exploration: &Exploration, strict: bool) -> Status {
     }
 }
 
-fn select(patterns: &[String]) -> Result<Vec<&'static Property>, Stop> {
+pub(super) fn select(patterns: &[String]) -> Result<Vec<&'static Property>, Stop> {
     let wanted = globs(patterns)?;
     let is_wanted = |property: &&Property| wanted.is_empty() || wanted.is_match(property.name);
     let properties: Vec<_> = PROPERTIES.iter().filter(is_wanted).collect();
@@ -170,24 +159,66 @@ fn select(patterns: &[String]) -> Result<Vec<&'static Property>, Stop> {
 }
 
 /// Different each time; the report tells it.
-fn fresh_seed() -> u64 {
+pub(super) fn fresh_seed() -> u64 {
     // The standard library keys its hash maps at random, and this is all the randomness that is needed here.
     RandomState::new().hash_one(()) >> 32
 }
 
-fn processors() -> usize {
+pub(super) fn processors() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Makes sure that there is a server, and finds out how it speaks and how far away it is.
-fn reach(arguments: &TargetArguments, target: &Target) -> Result<Settings, Stop> {
-    let runner = Runner::reach(
-        target.clone(),
-        arguments.dialect.claimed(),
-        arguments.timeout,
-    )
-    .map_err(|error| Stop::new(Status::Unreachable, format!("error: {error}")))?;
-    Ok(runner.settings().clone())
+pub(super) fn subject(
+    target: Target,
+    dialect: Option<Dialect>,
+    timeout: Option<Duration>,
+    mut reach: Vec<String>,
+    save: Option<&Path>,
+) -> Result<Subject, Stop> {
+    let runner = Runner::reach(target.clone(), dialect, timeout)
+        .map_err(|error| Stop::new(Status::Unreachable, format!("error: {error}")))?;
+    reach.push(save.map_or("--spec DIR".to_owned(), |save| {
+        format!("--spec {}", save.display())
+    }));
+    Ok(Subject {
+        target,
+        settings: runner.settings().clone(),
+        reach: reach.join(" "),
+    })
+}
+
+/// Tries the properties, and shows how far that is.
+pub(super) fn explored(
+    properties: &[&'static Property],
+    subjects: &[Subject],
+    options: &Options,
+    quiet: bool,
+) -> Result<Exploration, Stop> {
+    let bar = progress(options.cases, quiet);
+    let shown = |property: &Property, done| {
+        bar.set_message(property.name);
+        bar.set_position(done);
+    };
+    let verdicts = explore(properties, subjects, options, &shown);
+    bar.finish_and_clear();
+    let verdicts = verdicts.map_err(|error| {
+        let directory = options.save.clone().unwrap_or_default();
+        let message = format!(
+            "error: cannot keep failures in {}: {error}",
+            directory.display()
+        );
+        Stop::new(Status::Usage, message)
+    })?;
+    let name = |subject: &Subject| {
+        let dialect = subject.settings.manners.dialect;
+        (subject.target.to_string(), dialect)
+    };
+    Ok(Exploration {
+        servers: subjects.iter().map(name).collect(),
+        seed: options.seed,
+        verdicts,
+    })
 }
 
 fn dry_run(properties: &[&Property], seed: u64, cases: u64) -> Result<Status, Stop> {

@@ -2,14 +2,15 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 
 use super::run::{resolve, secondary};
 use super::{Status, Stop, parse_address, print, say};
-use crate::record::{Scribe, proxy};
+use crate::record::{Event, Scribe, proxy};
 use crate::transcript::Port;
 
 const AFTER_HELP: &str = "\
@@ -19,7 +20,15 @@ Examples:
   meta-stats-conformance record --listen 4100 --to 3100 --meta-listen 4101 --connections 2
           a session and then a look at the secondary port
   meta-stats-conformance 127.0.0.1:3100 --spec my-cases/
-          replay it";
+          replay it
+
+An interrupt (Ctrl-C) or SIGTERM ends the recording: what there is of it is written, also of sessions that are not over.
+
+Exit status:
+  0  the recording was written
+  2  the command line has a mistake, or the recording cannot be written
+  3  the server has no address
+  130  interrupted before any client came";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -62,7 +71,7 @@ fn parse_listen(text: &str) -> Result<String, String> {
 /// What is still on its way to a client when the recording is complete gets so long to arrive.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Records until enough connections have ended, and writes the chapter.
+/// Records until enough connections have ended or a signal comes, and writes the chapter.
 pub(super) fn record(arguments: &RecordArguments) -> Result<Status, Stop> {
     let cannot = |what: String, error: std::io::Error| {
         Stop::new(Status::Usage, format!("error: cannot {what}: {error}"))
@@ -76,19 +85,38 @@ pub(super) fn record(arguments: &RecordArguments) -> Result<Status, Stop> {
         let to = secondary(server, arguments.meta_to.as_deref())?;
         ports.push((Port::Secondary, listen(address)?, to));
     }
-    say(&announcement(&ports));
     let (sender, events) = mpsc::channel();
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let (flag, waker) = (interrupted.clone(), sender.clone());
+    ctrlc::set_handler(move || {
+        // A second signal finds a recorder that is still writing: then it is to end at once.
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(Status::Interrupted as i32);
+        }
+        // Nobody hears it only when the recording is over.
+        drop(waker.send(Event::nothing()));
+    })
+    .map_err(|error| {
+        let message = format!("error: cannot wait for signals: {error}");
+        Stop::new(Status::Usage, message)
+    })?;
+    // Whoever reads this may send a signal at once.
+    say(&announcement(&ports));
     let numbers = proxy::Numbers::default();
     for (port, listener, to) in ports {
         proxy::serve(listener, port, to, numbers.clone(), sender.clone())
             .map_err(|error| cannot("start a thread".to_owned(), error))?;
     }
     let mut scribe = Scribe::default();
-    while scribe.ended() < arguments.connections as usize {
+    while scribe.ended() < arguments.connections as usize && !interrupted.load(Ordering::Relaxed) {
         // The senders live as long as the process.
         if let Ok(event) = events.recv() {
             scribe.note(event);
         }
+    }
+    if scribe.is_empty() {
+        let message = "interrupted before any client came; nothing was recorded";
+        return Err(Stop::new(Status::Interrupted, message));
     }
     let chapter = scribe.chapter(&arguments.to);
     match &arguments.output {

@@ -225,7 +225,7 @@ fn selection_text(arguments: &RunArguments) -> String {
 }
 
 /// A word of a shell command.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
     if word.chars().all(plain) {
         word.to_owned()
@@ -248,7 +248,8 @@ pub(super) fn target(arguments: &TargetArguments) -> Result<Target, Stop> {
         return Ok(Target::Launched(Launcher::Template(command.clone())));
     }
     let Some(address) = &arguments.address else {
-        return bundled(arguments.dialect.claimed().unwrap_or(Dialect::Plain));
+        let dialect = arguments.dialect.claimed().unwrap_or(Dialect::Plain);
+        return bundled(dialect).map(Target::Launched);
     };
     let primary = resolve(address)?;
     let secondary = secondary(primary, arguments.meta.as_deref())?;
@@ -282,14 +283,13 @@ pub(super) fn resolve(address: &str) -> Result<SocketAddr, Stop> {
     })
 }
 
-#[cfg(feature = "bundled")]
-pub(super) fn bundled(dialect: Dialect) -> Result<Target, Stop> {
-    let program = std::env::current_exe().map_err(|error| {
-        Stop::new(
-            Status::Unreachable,
-            format!("error: this program does not find itself: {error}"),
-        )
-    })?;
+/// The server that this program carries, if it does.
+pub(super) fn bundled(dialect: Dialect) -> Result<Launcher, Stop> {
+    if !cfg!(feature = "bundled") {
+        let message =
+            "error: this build has no server of its own; name one with HOST:PORT or --exec";
+        return Err(Stop::new(Status::Usage, message));
+    }
     let words = [
         "bundled-server",
         "{port}",
@@ -299,17 +299,20 @@ pub(super) fn bundled(dialect: Dialect) -> Result<Target, Stop> {
         "--dialect",
         dialect.name(),
     ];
-    Ok(Target::Launched(Launcher::Announcing {
-        name: "the bundled server".to_owned(),
-        program,
-        arguments: words.map(Into::into).into(),
-    }))
+    this_program("the bundled server", &words)
 }
 
-#[cfg(not(feature = "bundled"))]
-pub(super) fn bundled(_dialect: Dialect) -> Result<Target, Stop> {
-    let message = "error: this build has no server of its own; name one with HOST:PORT or --exec";
-    Err(Stop::new(Status::Usage, message))
+/// This program with other arguments, as a server.
+pub(super) fn this_program(name: &str, words: &[&str]) -> Result<Launcher, Stop> {
+    let program = std::env::current_exe().map_err(|error| {
+        let message = format!("error: this program does not find itself: {error}");
+        Stop::new(Status::Unreachable, message)
+    })?;
+    Ok(Launcher::Announcing {
+        name: name.to_owned(),
+        program,
+        arguments: words.iter().map(Into::into).collect(),
+    })
 }
 
 /// The arguments that run the same specification on the same server again.

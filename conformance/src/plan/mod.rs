@@ -66,6 +66,10 @@ pub enum Operation {
 
 /// Steps of one plan after unrolling; more belong into a load generator.
 const MOST_STEPS: usize = 1_000_000;
+
+/// Octets that one plan sends, in MiB. They are all held at once, by each job, and the model holds many times as much for what they ask.
+const MOST_MEBIOCTETS: usize = 32;
+
 /// Makes the plan of a transcript.
 ///
 /// # Errors

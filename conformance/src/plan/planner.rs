@@ -5,7 +5,7 @@ use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{MOST_STEPS, Operation, Plan, PlannedStep};
+use super::{MOST_MEBIOCTETS, MOST_STEPS, Operation, Plan, PlannedStep};
 use crate::dialect::Dialect;
 use crate::exact::{Sample, rational};
 use crate::model::{Asked, Inputs, Quantity, Reply, Session};
@@ -23,6 +23,8 @@ pub(super) struct Planner<'a> {
     /// An `exit` whose line was not waited for, so that nobody knows whether its mean is recorded.
     pub(super) doubtful: Option<Range<usize>>,
     pub(super) errors: Vec<SyntaxError>,
+    /// How many octets are sent.
+    octets: usize,
 }
 
 /// A connection as the model sees it.
@@ -58,6 +60,7 @@ impl<'a> Planner<'a> {
             exited: Vec::new(),
             doubtful: None,
             errors: Vec::new(),
+            octets: 0,
         }
     }
 
@@ -188,7 +191,32 @@ impl<'a> Planner<'a> {
         });
     }
 
+    /// Counts what an action sends, before any of it is held.
+    fn has_room(&mut self, span: &Range<usize>, action: &Action) -> bool {
+        const MOST: usize = MOST_MEBIOCTETS << 20;
+
+        let length = |piece: &Piece| match piece {
+            Piece::Octets { octets, times } => octets.len().saturating_mul(*times),
+            Piece::File(path) => self.data.get(path).map_or(0, Vec::len),
+        };
+        let length = match action {
+            Action::SendLine(text) => text.len() + 1,
+            Action::SendPieces(pieces) => pieces.iter().map(length).fold(0, usize::saturating_add),
+            _ => 0,
+        };
+        let before = self.octets;
+        self.octets = before.saturating_add(length);
+        if before <= MOST && self.octets > MOST {
+            let most = format!("at most {MOST_MEBIOCTETS} MiB in all");
+            self.error(span, "with this the case sends too many octets", most);
+        }
+        self.octets <= MOST
+    }
+
     pub(super) fn octets(&mut self, span: &Range<usize>, action: &Action) -> Option<Arc<[u8]>> {
+        if !self.has_room(span, action) {
+            return None;
+        }
         let mut octets = Vec::new();
         match action {
             Action::SendLine(text) => {

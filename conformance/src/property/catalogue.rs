@@ -4,6 +4,7 @@ use std::fmt;
 
 use proptest::prelude::*;
 
+use super::draw::{either, one_of, within};
 use super::generate::{
     acts, any_number, ask, bad, bad_line, command, exit, later, leading, leave, part, plain_number,
     trailing, value,
@@ -174,7 +175,7 @@ pub fn property(name: &str) -> Option<&'static Property> {
 }
 
 fn rarely() -> impl Strategy<Value = bool> {
-    prop_oneof![3 => Just(false), 1 => Just(true)]
+    one_of![3 => Just(false), 1 => Just(true)]
 }
 
 /// A script of acts, its values of one sign.
@@ -197,32 +198,36 @@ fn then_asked(acts: impl Strategy<Value = Vec<Act>> + 'static) -> impl Strategy<
 }
 
 fn replies() -> BoxedStrategy<Script> {
-    let deed = prop_oneof![6 => value(plain_number()), 5 => ask(), 1 => bad(), 1 => leave()];
+    let deed = one_of![6 => value(plain_number()), 5 => ask(), 1 => bad(), 1 => leave()];
     script(acts(1, leading(), deed, 1, 16))
 }
 
 fn many() -> BoxedStrategy<Script> {
-    let times = prop_oneof![2 => 1u32..=300, 1 => 1u32..=3000];
+    let times = one_of![2 => within(1u32..=300), 1 => within(1u32..=3000)];
     let values = (plain_number(), times).prop_map(|(text, times)| Deed::Value { text, times });
-    let deed = prop_oneof![1 => values, 1 => value(plain_number())];
+    let deed = one_of![1 => values, 1 => value(plain_number())];
     let acts = acts(1, Just(Dress::Plain), deed, 1, 4);
     script(then_asked(acts))
 }
 
 fn bad_lines() -> BoxedStrategy<Script> {
-    let deed = prop_oneof![3 => value(plain_number()), 2 => ask(), 2 => bad()];
+    let deed = one_of![3 => value(plain_number()), 2 => ask(), 2 => bad()];
     script(acts(1, leading(), deed, 1, 12))
 }
 
 fn long_lines() -> BoxedStrategy<Script> {
-    let length = prop_oneof![3 => 81u32..=200, 2 => 200u32..=5_000, 1 => 60_000u32..=140_000];
+    let length = one_of![
+        3 => within(81u32..=200),
+        2 => within(200u32..=5_000),
+        1 => within(60_000u32..=140_000),
+    ];
     // Only octets that make a bad line whatever becomes of its pieces.
     let long = (
-        prop_oneof![Just(b'x'), Just(b'-'), Just(0u8), Just(0xffu8)],
+        one_of![1 => Just(b'x'), 1 => Just(b'-'), 1 => Just(0u8), 1 => Just(0xffu8)],
         length,
     );
     let long = long.prop_map(|(octet, length)| Deed::Long(octet, length));
-    let deed = prop_oneof![3 => value(plain_number()), 2 => ask(), 2 => long];
+    let deed = one_of![3 => value(plain_number()), 2 => ask(), 2 => long];
     script(acts(1, Just(Dress::Plain), deed, 1, 8))
 }
 
@@ -244,8 +249,8 @@ fn only(script: &Script, keep: impl Fn(&Act) -> bool) -> Script {
 }
 
 fn segments() -> BoxedStrategy<Script> {
-    let deed = prop_oneof![4 => value(plain_number()), 4 => ask(), 1 => bad()];
-    let cuts = sequence(any::<u16>(), 0, 5);
+    let deed = one_of![4 => value(plain_number()), 4 => ask(), 1 => bad()];
+    let cuts = sequence(within(0..=u16::MAX), 0, 5);
     (acts(1, leading(), deed, 1, 12), cuts, rarely())
         .prop_map(|(acts, cuts, negative)| Script {
             // What is cut is the octets of single lines.
@@ -297,7 +302,7 @@ fn in_order(script: &Script) -> Script {
 }
 
 fn interleaving() -> BoxedStrategy<Script> {
-    let deed = prop_oneof![5 => value(plain_number()), 4 => ask(), 1 => bad(), 1 => exit()];
+    let deed = one_of![5 => value(plain_number()), 4 => ask(), 1 => bad(), 1 => exit()];
     (acts(4, leading(), deed, 2, 24), rarely(), rarely())
         .prop_map(|(acts, negative, together)| Script {
             acts,
@@ -326,7 +331,7 @@ fn one_after_the_other(script: &Script) -> Script {
 }
 
 fn second_client() -> BoxedStrategy<Script> {
-    let deed = prop_oneof![4 => value(plain_number()), 4 => ask(), 2 => bad(), 1 => leave()];
+    let deed = one_of![4 => value(plain_number()), 4 => ask(), 2 => bad(), 1 => leave()];
     heard(acts(2, leading(), deed, 2, 20))
 }
 
@@ -346,10 +351,12 @@ fn first_alone(script: &Script) -> Script {
 }
 
 fn garbage() -> BoxedStrategy<Script> {
-    let octets = sequence(any::<u8>(), 1, 200).prop_map(|octets| Deed::Bad(octets, Later::No));
+    let octets =
+        sequence(within(0..=u8::MAX), 1, 200).prop_map(|octets| Deed::Bad(octets, Later::No));
     let bad = (bad_line(), later()).prop_map(|(line, later)| Deed::Bad(line, later));
-    let long = (any::<u8>(), 1u32..=100_000).prop_map(|(octet, times)| Deed::Long(octet, times));
-    let deed = prop_oneof![3 => octets, 1 => bad, 1 => long, 2 => leave(), 1 => part()];
+    let long = (within(0..=u8::MAX), within(1u32..=100_000))
+        .prop_map(|(octet, times)| Deed::Long(octet, times));
+    let deed = one_of![3 => octets, 1 => bad, 1 => long, 2 => leave(), 1 => part()];
     let hostile = acts(3, Just(Dress::Plain), deed, 1, 6);
     let acts = (hostile, plain_number()).prop_map(|(mut acts, text)| {
         for act in &mut acts {
@@ -363,7 +370,7 @@ fn garbage() -> BoxedStrategy<Script> {
 
 fn means() -> BoxedStrategy<Script> {
     let deed =
-        prop_oneof![6 => value(plain_number()), 3 => leave(), 2 => exit(), 1 => Just(Deed::Query)];
+        one_of![6 => value(plain_number()), 3 => leave(), 2 => exit(), 1 => Just(Deed::Query)];
     let acts = acts(3, Just(Dress::Plain), deed, 1, 16);
     script(acts.prop_map(|mut acts| {
         acts.push(Act::plain(0, Deed::Query));
@@ -372,7 +379,7 @@ fn means() -> BoxedStrategy<Script> {
 }
 
 fn own_writes() -> BoxedStrategy<Script> {
-    let session = (plain_number(), any::<bool>()).prop_map(|(text, eof)| {
+    let session = (plain_number(), either()).prop_map(|(text, eof)| {
         [
             Deed::Value { text, times: 1 },
             Deed::Exit { eof },
@@ -394,7 +401,7 @@ fn patiently(script: &Script) -> Script {
 }
 
 fn line_ends() -> BoxedStrategy<Script> {
-    let deed = prop_oneof![4 => value(plain_number()), 4 => ask(), 1 => exit()];
+    let deed = one_of![4 => value(plain_number()), 4 => ask(), 1 => exit()];
     script(acts(1, trailing(), deed, 1, 8))
 }
 
@@ -408,8 +415,8 @@ fn undressed(script: &Script) -> Script {
 
 fn clusters() -> BoxedStrategy<Script> {
     // At most so far from zero that Welford's algorithm in double precision still keeps to one part in a million.
-    let mean = prop_oneof![Just(100_000_000u64), Just(10_000_000), Just(500_000_000)];
-    let acts = (mean, sequence(0u64..=20, 2, 12)).prop_map(|(mean, offsets)| {
+    let mean = one_of![1 => Just(100_000_000u64), 1 => Just(10_000_000), 1 => Just(500_000_000)];
+    let acts = (mean, sequence(within(0u64..=20), 2, 12)).prop_map(|(mean, offsets)| {
         let value = |offset: u64| Deed::Value {
             text: (mean + offset).to_string(),
             times: 1,
@@ -423,7 +430,7 @@ fn clusters() -> BoxedStrategy<Script> {
 fn precise() -> BoxedStrategy<Script> {
     let far = value(any_number());
     let near = value(plain_number());
-    let deed = prop_oneof![4 => far, 1 => near, 2 => ask()];
+    let deed = one_of![4 => far, 1 => near, 2 => ask()];
     then_asked(acts(1, Just(Dress::Plain), deed, 1, 12))
         .prop_map(|acts| Script {
             acts,

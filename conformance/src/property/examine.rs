@@ -1,15 +1,14 @@
 //! What becomes of a failure: does it repeat, what is its smallest form, and which clause does it break?
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::catalogue::Property;
 use super::explore::Options;
-use super::lab::{Attempt, Lab, Way};
+use super::lab::{Attempt, Lab, Trial, Way};
 use super::script::Script;
-use super::shrink::Shrinker;
+use super::shrink::{MOST_LINES, Shrinker};
 use super::write::{self, Written};
 use super::{generate, memory, numbers, suspect, tree};
 use crate::runner::Outcome;
@@ -18,8 +17,8 @@ use crate::transcript;
 /// The smallest failing case.
 #[derive(Debug)]
 pub struct Finding {
-    /// The clause that it most likely breaks.
-    pub clause: String,
+    /// The clause that it most likely breaks; none where two servers differ and both are right.
+    pub clause: Option<String>,
     /// The number of the case that it was made from; none where it was remembered.
     pub number: Option<u64>,
     /// The transcript.
@@ -55,48 +54,103 @@ pub(super) enum Examined {
     Repeats(Box<Finding>),
 }
 
-/// A failure is made smaller for so long.
-const SHRINK_TIME: Duration = Duration::from_secs(25);
+/// In all, failures are made smaller for so long.
+pub(super) const SHRINK_TIME: Duration = Duration::from_secs(24);
+
+/// One attempt to make a failure smaller gets this part of the time that is left.
+const SHRINK_SHARE: u32 = 4;
+
+/// Even where none is left it gets so much.
+const LEAST_SHRINK_TIME: Duration = Duration::from_millis(2500);
+
+/// How a failure is made smaller.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Care {
+    /// By one attempt for each candidate, on a server that others have used.
+    Hasty,
+    /// By one attempt, on a server that has done nothing before.
+    Fresh,
+    /// By as many attempts as confirm a failure, each on such a server.
+    Careful,
+}
+
+impl Care {
+    const ALL: [Care; 3] = [Care::Hasty, Care::Fresh, Care::Careful];
+}
+
+/// A failure that was made smaller and still repeats.
+struct Smallest {
+    clause: Option<&'static str>,
+    written: Written,
+    attempt: Box<Attempt>,
+}
+
+impl Smallest {
+    fn lines(&self) -> usize {
+        // The first line is the title.
+        self.written.transcript.to_string().lines().count() - 1
+    }
+}
 
 /// Repeats failures, undisturbed by other cases.
 pub(super) struct Examiner<'a> {
     /// With the time-out that the server is granted.
     pub(super) patient: Lab,
+    /// With a part of it: enough, once the server was found silent for all of it.
+    pub(super) firm: Lab,
     /// With a shorter one.
     pub(super) quick: Lab,
+    /// The same, with a server for many attempts.
+    pub(super) shared: Lab,
     pub(super) options: &'a Options,
+    /// When everything has to be over.
+    pub(super) end: Option<Instant>,
+    /// How much time there is left for making failures smaller.
+    pub(super) shrink_time: Duration,
+    /// Whether a failure was that the server says nothing, with all the patience that it is granted.
+    pub(super) is_silent: bool,
+    /// What it took until now to make a failure smaller so that it repeats.
+    pub(super) care: Care,
 }
 
 impl Examiner<'_> {
     /// Tries what was saved by earlier runs.
-    pub(super) fn remembered(
-        &mut self,
-        property: &'static Property,
-    ) -> io::Result<Option<Finding>> {
+    pub(super) fn remembered(&mut self, property: &'static Property) -> io::Result<Vec<Finding>> {
+        let mut findings = Vec::new();
         let Some(directory) = &self.options.save else {
-            return Ok(None);
+            return Ok(findings);
         };
         for text in memory::recall(directory, property)? {
             let Ok(transcript) = transcript::parse(&text) else {
                 continue;
             };
-            let clause = transcript.title.split('`').nth(1).unwrap_or_default();
-            let clause = clause.to_owned();
+            if self.is_over() {
+                break;
+            }
+            let clause = transcript.title.split('`').nth(1).map(str::to_owned);
             let written = Written {
                 transcript,
                 dues: Vec::new(),
             };
             if let Repeated::Always(_, attempt) = self.repeat(property, &written) {
-                return Ok(Some(Finding {
+                let alone = attempt.agreement().is_none();
+                findings.push(Finding {
                     clause,
                     number: None,
                     transcript: text,
                     attempt: *attempt,
                     saved: Some(directory.join(memory::file_name(property))),
-                }));
+                });
+                if alone {
+                    break;
+                }
             }
         }
-        Ok(None)
+        Ok(findings)
+    }
+
+    fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| Instant::now() >= end)
     }
 
     /// Finds out whether a failure repeats, and if so its smallest form.
@@ -110,39 +164,58 @@ impl Examiner<'_> {
         let way = match self.repeat(property, &write::write(property.title, &script)) {
             Repeated::Always(way, _) => way,
             Repeated::NotAlways(again) => {
-                let slow = failed.outcome == Outcome::Timeout && again.failure.is_none();
+                let timed_out = |trial: &Trial| trial.outcome == Outcome::Timeout;
+                let slow = failed.failed().is_some_and(timed_out) && again.failed().is_none();
                 return Ok(if slow {
                     Examined::Slow
                 } else {
-                    flaky(number, failed, *again)
+                    self.flaky(property, number, failed, *again)
                 });
             }
         };
         if self.quick.control(property, &script).is_some() {
             return Ok(Examined::Inconclusive);
         }
-        let smallest = self.shrink(property, number, way.clone());
-        let clause = self.clause(property, &smallest, &way);
-        let title = format!(
-            "Most likely breaks `{clause}`. Found with seed {}, case {number}.",
-            self.options.seed
-        );
-        let mut written = write::write(&title, &smallest);
-        numbers::write_out(&mut written.transcript);
-        // What is reported is what failed last, as it is saved.
-        let attempt = match self.repeat(property, &written) {
-            Repeated::Always(same, attempt) if same == way => attempt,
-            Repeated::Always(_, again) | Repeated::NotAlways(again) => {
-                return Ok(flaky(number, failed, *again));
+        // Mostly one attempt tells. Where it does not, what it made of the script does not repeat, or is long, and it
+        // is worth the time to be careful.
+        let mut smallest: Option<Smallest> = None;
+        let mut last = Box::new(failed.clone());
+        let enough = Care::ALL.into_iter().filter(|care| *care >= self.care);
+        for care in enough.collect::<Vec<_>>() {
+            // What misleads once does so again.
+            self.care = care;
+            match self.smallest(property, number, &way, care) {
+                Ok(found) => {
+                    let found = smallest.into_iter().chain([found]);
+                    smallest = found.min_by_key(Smallest::lines);
+                }
+                Err(again) => last = again,
             }
+            if smallest
+                .as_ref()
+                .is_some_and(|found| found.lines() <= MOST_LINES)
+            {
+                break;
+            }
+        }
+        let Some(Smallest {
+            clause,
+            written,
+            attempt,
+        }) = smallest
+        else {
+            return Ok(self.flaky(property, number, failed, *last));
         };
         let transcript = written.transcript.to_string();
+        // What both servers do right has no place among what a server failed.
         let saved = match &self.options.save {
-            Some(directory) => Some(memory::save(directory, property, &transcript)?),
-            None => None,
+            Some(directory) if clause.is_some() => {
+                Some(memory::save(directory, property, &transcript)?)
+            }
+            _ => None,
         };
         Ok(Examined::Repeats(Box::new(Finding {
-            clause: clause.to_owned(),
+            clause: clause.map(str::to_owned),
             number: Some(number),
             transcript,
             attempt: *attempt,
@@ -150,52 +223,140 @@ impl Examiner<'_> {
         })))
     }
 
-    /// Runs the same several times; the first time with all the patience that the server is granted.
+    /// Runs the same several times; the last time with all the patience that the server is granted, or much of it.
     fn repeat(&mut self, property: &Property, written: &Written) -> Repeated {
-        let first = self.patient.attempt_written(property, written);
-        let Some(way) = first.way() else {
-            return Repeated::NotAlways(Box::new(first));
-        };
-        let mut last = first;
+        let mut known = None;
         for _ in 1..self.options.confirmations {
-            last = self.quick.attempt_written(property, written);
-            if last.way().as_ref() != Some(&way) {
-                return Repeated::NotAlways(Box::new(last));
+            let attempt = self.quick.attempt_written(property, written);
+            let way = attempt.way();
+            if way.is_none() || known.is_some() && way != known {
+                return Repeated::NotAlways(Box::new(attempt));
             }
+            known = way;
         }
-        Repeated::Always(way, Box::new(last))
+        let lab = if self.is_silent {
+            &mut self.firm
+        } else {
+            &mut self.patient
+        };
+        let last = lab.attempt_written(property, written);
+        match last.way() {
+            Some(way) if known.is_none_or(|known| known == way) => {
+                let timed_out = |trial: &Trial| trial.outcome == Outcome::Timeout;
+                self.is_silent |= last.trials.iter().any(timed_out);
+                Repeated::Always(way, Box::new(last))
+            }
+            _ => Repeated::NotAlways(Box::new(last)),
+        }
     }
 
-    fn shrink(&mut self, property: &'static Property, number: u64, way: Way) -> Script {
+    /// The smallest form of a failing case, as it is reported and saved; where it does not fail every time, the attempt
+    /// that was different.
+    fn smallest(
+        &mut self,
+        property: &'static Property,
+        number: u64,
+        way: &Way,
+        care: Care,
+    ) -> Result<Smallest, Box<Attempt>> {
+        let script = self.shrink(property, number, way, care);
+        let clause = self.clause(property, &script, way);
+        let what = clause.map_or("Servers differ, and may.".to_owned(), |clause| {
+            format!("Most likely breaks `{clause}`.")
+        });
+        let seed = self.options.seed;
+        let title = format!("{what} Found with seed {seed}, case {number}.");
+        let mut written = write::write(&title, &script);
+        numbers::write_out(&mut written.transcript);
+        // What is reported is what failed last, as it is saved.
+        match self.repeat(property, &written) {
+            Repeated::Always(same, attempt) if same == *way => Ok(Smallest {
+                clause,
+                written,
+                attempt,
+            }),
+            Repeated::Always(_, again) | Repeated::NotAlways(again) => Err(again),
+        }
+    }
+
+    fn shrink(
+        &mut self,
+        property: &'static Property,
+        number: u64,
+        way: &Way,
+        care: Care,
+    ) -> Script {
         let Some(tree) = tree(property, self.options.seed, number) else {
             return Script::default();
         };
-        let mut shrinker = Shrinker {
-            property,
-            lab: &mut self.quick,
-            way,
-            confirmations: self.options.confirmations,
-            deadline: Instant::now() + SHRINK_TIME,
-            tried: BTreeMap::new(),
+        let (shared, fresh) = (&mut self.shared, &mut self.quick);
+        let fails_on = |lab: &mut Lab, script: &Script| {
+            lab.attempt(property, script).way().as_ref() == Some(way)
         };
-        shrinker.smallest(tree)
+        // To start a server takes longer than all else, so that one serves many attempts, if that makes no difference.
+        let is_shared = care == Care::Hasty && fails_on(shared, &tree.current());
+        let lab = if is_shared { shared } else { fresh };
+        let times = match care {
+            Care::Hasty | Care::Fresh => 1,
+            Care::Careful => self.options.confirmations,
+        };
+        let mut fails = |script: &Script| {
+            (0..times).all(|_| fails_on(lab, script)) && lab.control(property, script).is_none()
+        };
+        let start = Instant::now();
+        let most = start + (self.shrink_time / SHRINK_SHARE).max(LEAST_SHRINK_TIME);
+        let deadline = self.end.map_or(most, |end| end.min(most));
+        let smallest = Shrinker::new(&mut fails, deadline).smallest(tree);
+        self.shrink_time = self.shrink_time.saturating_sub(start.elapsed());
+        smallest
     }
 
-    /// The clause that a failure most likely breaks. What a server does right when it is given time, it does too late, or line by line only.
-    fn clause(&mut self, property: &Property, script: &Script, way: &Way) -> &'static str {
+    /// The clause that a failure most likely breaks. What a server does right when it is given time, it does too late,
+    /// or line by line only.
+    fn clause(&mut self, property: &Property, script: &Script, way: &Way) -> Option<&'static str> {
+        if !way.fails() {
+            return None;
+        }
         let patient = Script {
             patient: true,
             ..script.clone()
         };
         let needs_time =
-            property.control.is_none() && self.quick.attempt(property, &patient).failure.is_none();
-        if needs_time {
+            property.control.is_none() && self.quick.attempt(property, &patient).way().is_none();
+        Some(if needs_time {
             suspect::by_haste(script, way.due())
         } else {
             (property.clause)(script, way.wrong())
+        })
+    }
+
+    /// A failure that comes and goes. Who looks for its reason wants to see it go, too, so that the same is tried until
+    /// it passes, if it does.
+    fn flaky(
+        &mut self,
+        property: &'static Property,
+        number: u64,
+        failed: Attempt,
+        mut again: Attempt,
+    ) -> Examined {
+        let script = generate(property, self.options.seed, number);
+        for _ in 0..PASSING_TRIES {
+            if again.failed().is_none() || self.is_over() {
+                break;
+            }
+            again = self.patient.attempt(property, &script);
         }
+        Examined::Flaky(Box::new(Flaky {
+            number,
+            cases: 1,
+            failed,
+            again,
+        }))
     }
 }
+
+/// So often a failure that comes and goes is tried until it goes.
+const PASSING_TRIES: u32 = 20;
 
 /// What came of trying the same several times.
 enum Repeated {
@@ -203,13 +364,4 @@ enum Repeated {
     Always(Way, Box<Attempt>),
     /// This time it did not fail, or not in the same way.
     NotAlways(Box<Attempt>),
-}
-
-fn flaky(number: u64, failed: Attempt, again: Attempt) -> Examined {
-    Examined::Flaky(Box::new(Flaky {
-        number,
-        cases: 1,
-        failed,
-        again,
-    }))
 }

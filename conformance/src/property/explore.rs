@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use super::catalogue::Property;
 use super::coverage::Coverage;
-use super::examine::{Examined, Examiner, Finding, Flaky};
+use super::examine::{Care, Examined, Examiner, Finding, Flaky, SHRINK_TIME};
 use super::generate;
-use super::lab::{Attempt, Lab};
-use crate::runner::{Outcome, Settings};
-use crate::target::Target;
+use super::lab::{Attempt, Lab, Subject};
+use crate::compare::Agreement;
+use crate::runner::Outcome;
 
 /// How to explore.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct Options {
     pub seed: u64,
     /// How many cases each property gets.
     pub cases: u64,
-    /// When to stop, if not when the cases are through.
+    /// When to stop, if not when the cases are through; making failures smaller counts, too.
     pub max_time: Option<Duration>,
     /// How many cases run at the same time.
     pub workers: usize,
@@ -31,8 +31,6 @@ pub struct Options {
     pub confirmations: u32,
     /// Where failures are remembered.
     pub save: Option<PathBuf>,
-    /// The arguments that reach the server again, for reports.
-    pub reach: String,
 }
 
 /// What is known of a property in the end.
@@ -44,12 +42,14 @@ pub struct Verdict {
     pub cases: u64,
     /// How many of them failed without what the property is about, too, and so said nothing.
     pub inconclusive: u64,
-    /// A failure that repeats.
-    pub finding: Option<Finding>,
+    /// Failures that repeat: one at most of one server, and of two servers one for each agreement that is none.
+    pub findings: Vec<Finding>,
     /// A failure that does not.
     pub flaky: Option<Flaky>,
     /// What was sent.
     pub coverage: Coverage,
+    /// How many servers there were.
+    pub servers: usize,
     /// How long it took, shrinking included.
     pub duration: Duration,
 }
@@ -69,40 +69,48 @@ const IMPATIENCE: u32 = 20;
 /// The least of these time-outs.
 const LEAST_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Tries the properties, one after the other.
+/// A server that has been found silent is waited for this part of its time-out.
+const FIRMNESS: u32 = 4;
+
+/// Where most attempts fail, by a reply that does not come, and what comes out of them is tried again with patience.
+const HASTY_TIMEOUT: Duration = Duration::from_millis(50);
+
+/// Tries the properties, one after the other, on one server or on two beside each other.
 ///
 /// # Errors
 /// Those of reading and writing what is remembered.
 pub fn explore(
     properties: &[&'static Property],
-    target: &Target,
-    settings: &Settings,
+    subjects: &[Subject],
     options: &Options,
     progress: Progress<'_>,
 ) -> io::Result<Vec<Verdict>> {
     let start = Instant::now();
-    let impatient = Settings {
-        timeout: (settings.timeout / IMPATIENCE)
-            .max(LEAST_TIMEOUT)
-            .min(settings.timeout),
-        ..settings.clone()
-    };
-    let lab = || Lab::new(target, &impatient, &options.reach);
+    let end = options.max_time.map(|most| start + most);
+    let impatient = |timeout: Duration| (timeout / IMPATIENCE).max(LEAST_TIMEOUT).min(timeout);
+    let lab = || Lab::new(subjects, end).with_timeouts(impatient);
     let mut explorer = Explorer {
         labs: (0..options.workers.max(1)).map(|_| lab()).collect(),
         examiner: Examiner {
-            patient: Lab::fresh(target, settings, &options.reach),
-            quick: Lab::fresh(target, &impatient, &options.reach),
+            patient: Lab::fresh(subjects, end),
+            firm: Lab::fresh(subjects, end).with_timeouts(|timeout| timeout / FIRMNESS),
+            quick: Lab::fresh(subjects, end).with_timeouts(impatient),
+            shared: Lab::new(subjects, end).with_timeouts(|timeout| timeout.min(HASTY_TIMEOUT)),
             options,
+            end,
+            shrink_time: SHRINK_TIME,
+            is_silent: false,
+            care: Care::Hasty,
         },
         options,
         progress,
+        servers: subjects.len(),
     };
     let mut verdicts = Vec::new();
     for (index, property) in properties.iter().enumerate() {
         // What one property leaves of its time is for those behind it.
-        let deadline = options.max_time.map(|most| {
-            let left = most.saturating_sub(start.elapsed());
+        let deadline = end.map(|end| {
+            let left = end.saturating_duration_since(Instant::now());
             Instant::now() + left / (properties.len() - index) as u32
         });
         verdicts.push(explorer.property(property, deadline)?);
@@ -115,6 +123,8 @@ struct Explorer<'a> {
     examiner: Examiner<'a>,
     options: &'a Options,
     progress: Progress<'a>,
+    /// How many servers there are. Of one, one finding is enough.
+    servers: usize,
 }
 
 /// What the workers share.
@@ -124,6 +134,8 @@ struct Search {
     stop: AtomicBool,
     deadline: Option<Instant>,
     found: Mutex<Found>,
+    /// What two servers were found to make of a case; once is enough.
+    known: Vec<Agreement>,
 }
 
 #[derive(Default)]
@@ -142,6 +154,19 @@ impl Search {
             .is_some_and(|deadline| Instant::now() >= deadline)
     }
 
+    fn knows(&self, attempt: &Attempt) -> bool {
+        let agreement = attempt.agreement();
+        agreement.is_some_and(|agreement| self.known.contains(&agreement))
+    }
+
+    /// Keeps a finding, unless there is one like it.
+    fn keep(&mut self, findings: &mut Vec<Finding>, finding: Finding) {
+        if !self.knows(&finding.attempt) {
+            self.known.extend(finding.attempt.agreement());
+            findings.push(finding);
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Found> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -154,16 +179,22 @@ impl Explorer<'_> {
         deadline: Option<Instant>,
     ) -> io::Result<Verdict> {
         let start = Instant::now();
-        let search = Search {
+        let mut search = Search {
             property,
             next: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             deadline,
             found: Mutex::default(),
+            known: Vec::new(),
         };
         let mut flaky: Option<Flaky> = None;
-        let mut finding = self.examiner.remembered(property)?;
-        while finding.is_none() && !search.is_over() {
+        let mut findings: Vec<Finding> = Vec::new();
+        for remembered in self.examiner.remembered(property)? {
+            search.keep(&mut findings, remembered);
+        }
+        let alone = self.servers == 1;
+        let is_enough = |findings: &[Finding]| alone && !findings.is_empty();
+        while !is_enough(&findings) && !search.is_over() {
             // Once something did not repeat, nothing else shall disturb the server.
             let workers = if flaky.is_some() { 1 } else { self.labs.len() };
             self.search(&search, workers);
@@ -172,13 +203,13 @@ impl Explorer<'_> {
                 break;
             }
             for (number, failed) in failures {
+                if is_enough(&findings) || search.knows(&failed) {
+                    continue;
+                }
                 match self.examiner.examine(property, number, failed)? {
                     Examined::Slow => {}
                     Examined::Inconclusive => search.lock().inconclusive += 1,
-                    Examined::Repeats(repeats) => {
-                        finding = Some(*repeats);
-                        break;
-                    }
+                    Examined::Repeats(repeats) => search.keep(&mut findings, *repeats),
                     Examined::Flaky(newest) => match &mut flaky {
                         Some(flaky) => flaky.cases += 1,
                         None => flaky = Some(*newest),
@@ -201,9 +232,10 @@ impl Explorer<'_> {
             property,
             cases: found.cases,
             inconclusive: found.inconclusive,
-            finding,
+            findings,
             flaky,
             coverage: found.coverage,
+            servers: self.servers,
             duration: start.elapsed(),
         })
     }
@@ -225,7 +257,7 @@ impl Explorer<'_> {
                         found.cases += 1;
                         found.coverage.add(&script);
                         progress(search.property, found.cases);
-                        if attempt.failure.is_some() {
+                        if attempt.way().is_some() && !search.knows(&attempt) {
                             drop(found);
                             if let Some(outcome) = lab.control(search.property, &script) {
                                 let mut found = search.lock();

@@ -1,21 +1,22 @@
 //! What clients send, drawn at random: numbers, lines, acts.
 //!
-//! Everything is drawn from integers of a fixed width, so that a seed means the same everywhere; and from few of them, so that shrinking them
-//! makes short decimals.
+//! Everything is drawn octet by octet, so that a seed means the same everywhere and the octets of a fuzzer do too; and
+//! from few numbers, so that shrinking them makes short decimals.
 
 use proptest::prelude::*;
 
+use super::draw::{either, one_of, within};
 use super::script::{Act, Command, Deed, Dress, Later};
 use super::sequence::sequence;
 use crate::model::{Request, request};
 
 /// Numbers at most 1,000 in quarters: sums of thousands of them and of their squares are exact in binary64.
 pub(super) fn plain_number() -> impl Strategy<Value = String> {
-    prop_oneof![
-        6 => (0u32..=20).prop_map(|n| n.to_string()),
-        4 => (0u32..=1000).prop_map(|n| n.to_string()),
-        2 => (0u64..=4000).prop_map(|n| decimal(n * 25, -2)),
-        2 => (0u32..=99, 0u8..9).prop_map(|(n, form)| spelled(n, form)),
+    one_of![
+        6 => within(0u32..=20).prop_map(|n| n.to_string()),
+        4 => within(0u32..=1000).prop_map(|n| n.to_string()),
+        2 => within(0u64..=4000).prop_map(|n| decimal(n * 25, -2)),
+        2 => (within(0u32..=99), within(0u8..=8)).prop_map(|(n, form)| spelled(n, form)),
     ]
 }
 
@@ -37,22 +38,22 @@ fn spelled(n: u32, form: u8) -> String {
 /// Numbers from the whole range of binary64, in decimals of up to 17 digits.
 pub(super) fn any_number() -> impl Strategy<Value = String> {
     let mantissa = || {
-        prop_oneof![
-            3 => 0u64..=20,
-            3 => 0u64..=1_000_000,
-            1 => (0u32..=54, -1i8..=1).prop_map(|(power, beside)| {
+        one_of![
+            3 => within(0u64..=20),
+            3 => within(0u64..=1_000_000),
+            1 => (within(0u32..=54), within(-1i8..=1)).prop_map(|(power, beside)| {
                 (1u64 << power).saturating_add_signed(beside.into())
             }),
-            2 => 0u64..100_000_000_000_000_000,
+            2 => within(0u64..=99_999_999_999_999_999),
         ]
     };
-    let exponent = prop_oneof![
+    let exponent = one_of![
         4 => Just(0i32),
-        4 => -6i32..=0,
-        2 => -20i32..=20,
-        1 => -340i32..=290,
+        4 => within(-6i32..=0),
+        2 => within(-20i32..=20),
+        1 => within(-340i32..=290),
     ];
-    (mantissa(), exponent, any::<bool>()).prop_map(|(mantissa, exponent, negative)| {
+    (mantissa(), exponent, either()).prop_map(|(mantissa, exponent, negative)| {
         let sign = if negative { "-" } else { "" };
         format!("{sign}{}", decimal(mantissa, exponent))
     })
@@ -79,16 +80,16 @@ fn decimal(mantissa: u64, exponent: i32) -> String {
 
 /// A command that asks for a number.
 pub(super) fn command() -> impl Strategy<Value = Command> {
-    prop_oneof![
-        Just(Command::Count),
-        Just(Command::Sum),
-        Just(Command::Mean),
-        Just(Command::Stddev),
+    one_of![
+        1 => Just(Command::Count),
+        1 => Just(Command::Sum),
+        1 => Just(Command::Mean),
+        1 => Just(Command::Stddev),
     ]
 }
 
 pub(super) fn later() -> impl Strategy<Value = Later> {
-    prop_oneof![3 => Just(Later::No), 1 => Just(Later::Yes)]
+    one_of![3 => Just(Later::No), 1 => Just(Later::Yes)]
 }
 
 /// Lines that no server may take for anything but bad, at most 79 octets long.
@@ -119,10 +120,10 @@ pub(super) fn bad_line() -> impl Strategy<Value = Vec<u8>> {
         b"caf\xc3\xa9",
         b"#",
     ];
-    let word = (0u8..24).prop_map(|index| WORDS[usize::from(index)].to_vec());
-    let printable = sequence(b' '..=b'~', 1, 79);
-    let any = sequence(any::<u8>(), 1, 40);
-    prop_oneof![6 => word, 2 => printable, 1 => any].prop_map(|line| {
+    let word = within(0u8..=23).prop_map(|index| WORDS[usize::from(index)].to_vec());
+    let printable = sequence(within(b' '..=b'~'), 1, 79);
+    let any = sequence(within(0..=u8::MAX), 1, 40);
+    one_of![6 => word, 2 => printable, 1 => any].prop_map(|line| {
         if is_bad_everywhere(&line) {
             line
         } else {
@@ -148,7 +149,7 @@ fn is_bad_everywhere(line: &[u8]) -> bool {
 pub(super) fn value(
     number: impl Strategy<Value = String> + 'static,
 ) -> impl Strategy<Value = Deed> {
-    let times = prop_oneof![8 => Just(1u32), 1 => 1u32..=5];
+    let times = one_of![8 => Just(1u32), 1 => within(1u32..=5)];
     (number, times).prop_map(|(text, times)| Deed::Value { text, times })
 }
 
@@ -164,7 +165,7 @@ pub(super) fn bad() -> impl Strategy<Value = Deed> {
 
 /// The end of a session, in one of all ways.
 pub(super) fn leave() -> impl Strategy<Value = Deed> {
-    prop_oneof![
+    one_of![
         4 => exit(),
         2 => Just(Deed::HalfClose),
         1 => Just(Deed::Close),
@@ -174,26 +175,26 @@ pub(super) fn leave() -> impl Strategy<Value = Deed> {
 }
 
 pub(super) fn exit() -> impl Strategy<Value = Deed> {
-    any::<bool>().prop_map(|eof| Deed::Exit { eof })
+    either().prop_map(|eof| Deed::Exit { eof })
 }
 
 /// A line without its end.
 pub(super) fn part() -> impl Strategy<Value = Deed> {
     const PARTS: [&[u8]; 6] = [b"1", b"exit", b"count", b"x", b" ", b"2.5"];
-    (0u8..6).prop_map(|index| Deed::Part(PARTS[usize::from(index)].to_vec()))
+    within(0u8..=5).prop_map(|index| Deed::Part(PARTS[usize::from(index)].to_vec()))
 }
 
 /// Spaces before the line, which every server ignores.
 pub(super) fn leading() -> impl Strategy<Value = Dress> {
-    prop_oneof![6 => Just(Dress::Plain), 1 => (1u8..=20).prop_map(Dress::Leading)]
+    one_of![6 => Just(Dress::Plain), 1 => within(1u8..=20).prop_map(Dress::Leading)]
 }
 
 /// Spaces or a CR behind the line, which a careful server ignores.
 pub(super) fn trailing() -> impl Strategy<Value = Dress> {
-    prop_oneof![
+    one_of![
         2 => Just(Dress::Plain),
         2 => Just(Dress::Cr),
-        2 => (1u8..=20).prop_map(Dress::Trailing),
+        2 => within(1u8..=20).prop_map(Dress::Trailing),
     ]
 }
 
@@ -205,7 +206,7 @@ pub(super) fn acts(
     fewest: u32,
     most: u32,
 ) -> impl Strategy<Value = Vec<Act>> {
-    let act = (0..sessions, dress, deed).prop_map(|(session, dress, deed)| Act {
+    let act = (within(0..=sessions - 1), dress, deed).prop_map(|(session, dress, deed)| Act {
         session,
         dress: if matches!(deed, Deed::Bad(..)) {
             Dress::Plain

@@ -7,7 +7,8 @@ use crate::judge::{self, Demand, Demanded};
 use crate::plan::{Operation, PlannedStep, plan};
 use crate::transcript::{Action, Expected, Literal, Step, StepKind, Transcript};
 
-/// Writes out the numbers that the model computes, and leaves out those that plain double precision cannot be expected to give.
+/// Writes out the numbers that the model computes, and leaves out those that plain double precision cannot be expected
+/// to give.
 pub fn write_out(transcript: &mut Transcript) {
     // No line is both right and long, so the dialect does not matter.
     let Ok(plan) = plan(transcript, None, &BTreeMap::new()) else {

@@ -1,5 +1,6 @@
 //! What exploring came to, for people and for programs.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -8,6 +9,8 @@ use serde_json::{Value, json};
 use super::coverage::Coverage;
 use super::examine::{Finding, Flaky};
 use super::explore::Verdict;
+use super::lab::{Attempt, Trial};
+use crate::compare::Agreement;
 use crate::dialect::Dialect;
 use crate::runner::Outcome;
 use crate::spec::Level;
@@ -25,10 +28,8 @@ const VERSION: u32 = 1;
 /// The results of exploring.
 #[derive(Debug)]
 pub struct Exploration {
-    /// The server, as the user named it.
-    pub target: String,
-    /// The dialect that it was taken to speak.
-    pub dialect: Dialect,
+    /// The servers, one or two, as the user named them, each with the dialect that it was taken to speak.
+    pub servers: Vec<(String, Dialect)>,
     /// What the cases were drawn from.
     pub seed: u64,
     /// One for each property.
@@ -47,10 +48,40 @@ impl Exploration {
 
     /// Whether a failure was that the server process ended.
     pub fn has_crashed(&self) -> bool {
-        let crashed = |finding: &Finding| finding.attempt.outcome == Outcome::Crash;
-        self.verdicts
+        let crashed = |trial: &Trial| trial.outcome == Outcome::Crash;
+        let findings = self.verdicts.iter().flat_map(|verdict| &verdict.findings);
+        findings
+            .flat_map(|finding| &finding.attempt.trials)
+            .any(crashed)
+    }
+
+    /// Whether one server is right and the other is not, by any property, or one is so at times.
+    pub fn differs(&self) -> bool {
+        let decides = |finding: &Finding| {
+            let agreement = finding.attempt.agreement();
+            agreement.is_some_and(Agreement::is_difference)
+        };
+        let mut verdicts = self.verdicts.iter();
+        verdicts.any(|verdict| verdict.flaky.is_some() || verdict.findings.iter().any(decides))
+    }
+
+    /// The dialects in words.
+    fn dialects(&self) -> String {
+        let dialects: BTreeSet<_> = self
+            .servers
             .iter()
-            .any(|verdict| verdict.finding.as_ref().is_some_and(crashed))
+            .map(|(_, dialect)| dialect.name())
+            .collect();
+        let names: Vec<_> = dialects.into_iter().collect();
+        match names.as_slice() {
+            [name] => format!("{name} dialect"),
+            names => format!("{} dialects", names.join(" and ")),
+        }
+    }
+
+    /// What the servers are called, in order.
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        ["A", "B"].into_iter()
     }
 
     fn cases(&self) -> u64 {
@@ -80,14 +111,27 @@ impl Exploration {
 impl Verdict {
     /// Whether the property does not hold, or not always.
     pub fn fails(&self) -> bool {
-        self.finding.is_some() || self.flaky.is_some()
+        !self.findings.is_empty() || self.flaky.is_some()
+    }
+
+    /// Whether a failure that comes and goes is not one that was found to stay.
+    fn is_flaky_only(&self) -> bool {
+        self.is_of_two() || self.findings.is_empty()
+    }
+
+    /// Whether there were two servers.
+    fn is_of_two(&self) -> bool {
+        self.servers > 1
     }
 
     fn outcome(&self) -> &'static str {
-        match (&self.finding, &self.flaky) {
-            (Some(finding), _) => finding.attempt.outcome.name(),
-            (None, Some(_)) => "flaky",
-            (None, None) => "pass",
+        let mut findings = self.findings.iter();
+        let failed = findings.find_map(|finding| finding.attempt.failed());
+        match (failed, &self.flaky, self.findings.is_empty()) {
+            (Some(trial), ..) => trial.outcome.name(),
+            (None, Some(_), _) => "flaky",
+            (None, None, false) => "differ",
+            (None, None, true) => "pass",
         }
     }
 }
@@ -102,10 +146,11 @@ pub fn human(exploration: &Exploration) -> String {
 
 fn write_human(exploration: &Exploration, out: &mut String) -> fmt::Result {
     for verdict in &exploration.verdicts {
-        match (&verdict.finding, &verdict.flaky) {
-            (Some(finding), _) => write_finding(finding, out)?,
-            (None, Some(flaky)) => write_flaky(verdict, flaky, out)?,
-            (None, None) => {}
+        for finding in &verdict.findings {
+            write_finding(exploration, finding, out)?;
+        }
+        if let (true, Some(flaky)) = (verdict.is_flaky_only(), &verdict.flaky) {
+            write_flaky(exploration, verdict, flaky, out)?;
         }
     }
     for verdict in &exploration.verdicts {
@@ -122,8 +167,13 @@ fn write_human(exploration: &Exploration, out: &mut String) -> fmt::Result {
             verdict.property.name,
             verdict.cases
         )?;
-        if let Some(finding) = &verdict.finding {
-            write!(out, "  most likely `{}`", finding.clause)?;
+        for finding in &verdict.findings {
+            if let Some(agreement) = finding.attempt.agreement() {
+                write!(out, "  {}", agreement.name())?;
+            }
+            if let Some(clause) = &finding.clause {
+                write!(out, "  most likely `{clause}`")?;
+            }
         }
         if verdict.inconclusive > 0 {
             write!(
@@ -138,10 +188,33 @@ fn write_human(exploration: &Exploration, out: &mut String) -> fmt::Result {
     write_verdict(exploration, out)
 }
 
-fn write_finding(finding: &Finding, out: &mut String) -> fmt::Result {
-    write!(out, "{}", finding.attempt.told)?;
+fn write_finding(exploration: &Exploration, finding: &Finding, out: &mut String) -> fmt::Result {
+    let attempt = &finding.attempt;
+    if let Some(agreement) = attempt.agreement() {
+        let style = if agreement.is_difference() { BAD } else { NOTE };
+        writeln!(
+            out,
+            "{style}DIFFER{style:#} {BOLD}{}{BOLD:#}",
+            agreement.name()
+        )?;
+        if attempt.failed().is_none() {
+            for line in finding.transcript.lines() {
+                writeln!(out, "  {line}")?;
+            }
+        }
+        for (name, trial) in exploration.names().zip(&attempt.trials) {
+            write_trial(&format!("{name} by the model"), trial, out)?;
+        }
+    }
+    for (name, trial) in exploration.names().zip(&attempt.trials) {
+        if !trial.told.is_empty() && attempt.trials.len() > 1 {
+            writeln!(out, "{BOLD}{name}{BOLD:#}")?;
+        }
+        write!(out, "{}", trial.told)?;
+    }
     match &finding.saved {
         Some(path) => writeln!(out, "  saved in {}", path.display())?,
+        None if attempt.failed().is_none() => {}
         None => writeln!(
             out,
             "  {DIM}with --save DIR the transcript is kept in DIR{DIM:#}"
@@ -150,7 +223,12 @@ fn write_finding(finding: &Finding, out: &mut String) -> fmt::Result {
     writeln!(out)
 }
 
-fn write_flaky(verdict: &Verdict, flaky: &Flaky, out: &mut String) -> fmt::Result {
+fn write_flaky(
+    exploration: &Exploration,
+    verdict: &Verdict,
+    flaky: &Flaky,
+    out: &mut String,
+) -> fmt::Result {
     let property = verdict.property;
     writeln!(
         out,
@@ -166,22 +244,33 @@ fn write_flaky(verdict: &Verdict, flaky: &Flaky, out: &mut String) -> fmt::Resul
         ("it failed", &flaky.failed),
         ("the same again", &flaky.again),
     ] {
-        writeln!(out)?;
-        match &attempt.failure {
-            None => writeln!(out, "  {BOLD}{what}{BOLD:#}: {}", attempt.outcome.name())?,
-            Some(failure) => {
-                let (expected, received) = (&failure.expected, &failure.received);
-                writeln!(
-                    out,
-                    "  {BOLD}{what}{BOLD:#}: {expected} was due, {received} came"
-                )?;
-            }
-        }
-        for event in &attempt.trace {
-            writeln!(out, "    {event}")?;
+        for (name, trial) in exploration.names().zip(&attempt.trials) {
+            let what = match attempt.trials.len() {
+                1 => what.to_owned(),
+                _ => format!("{what}, {name}"),
+            };
+            write_trial(&what, trial, out)?;
         }
     }
     writeln!(out)
+}
+
+fn write_trial(what: &str, trial: &Trial, out: &mut String) -> fmt::Result {
+    writeln!(out)?;
+    match &trial.failure {
+        None => writeln!(out, "  {BOLD}{what}{BOLD:#}: {}", trial.outcome.name())?,
+        Some(failure) => {
+            let (expected, received) = (&failure.expected, &failure.received);
+            writeln!(
+                out,
+                "  {BOLD}{what}{BOLD:#}: {expected} was due, {received} came"
+            )?;
+        }
+    }
+    for event in &trial.trace {
+        writeln!(out, "    {event}")?;
+    }
+    Ok(())
 }
 
 fn write_coverage(coverage: &Coverage, out: &mut String) -> fmt::Result {
@@ -205,13 +294,16 @@ fn write_coverage(coverage: &Coverage, out: &mut String) -> fmt::Result {
 fn write_verdict(exploration: &Exploration, out: &mut String) -> fmt::Result {
     write!(
         out,
-        "{} cases of seed {}, {} dialect, {:.1} s, {:.0} cases/s: ",
+        "{} cases of seed {}, {}, {:.1} s, {:.0} cases/s: ",
         exploration.cases(),
         exploration.seed,
-        exploration.dialect,
+        exploration.dialects(),
         exploration.seconds(),
         exploration.rate()
     )?;
+    if exploration.servers.len() > 1 {
+        return write_agreements(exploration, out);
+    }
     let must = exploration.failures(Level::Must).count();
     let should = exploration.failures(Level::Should).count();
     match (must, should) {
@@ -230,13 +322,40 @@ fn write_verdict(exploration: &Exploration, out: &mut String) -> fmt::Result {
     }
 }
 
+/// How many properties have shown which agreements.
+fn write_agreements(exploration: &Exploration, out: &mut String) -> fmt::Result {
+    let findings = exploration
+        .verdicts
+        .iter()
+        .flat_map(|verdict| &verdict.findings);
+    let mut counts: BTreeMap<Agreement, usize> = BTreeMap::new();
+    for agreement in findings.filter_map(|finding| finding.attempt.agreement()) {
+        *counts.entry(agreement).or_default() += 1;
+    }
+    let counts: Vec<_> = counts
+        .into_iter()
+        .map(|(agreement, count)| format!("{} ({count} properties)", agreement.name()))
+        .collect();
+    let flaky = exploration
+        .verdicts
+        .iter()
+        .any(|verdict| verdict.flaky.is_some());
+    match (counts.as_slice(), flaky) {
+        ([], false) => writeln!(out, "{GOOD}same{GOOD:#}"),
+        (counts, flaky) => {
+            let style = if exploration.differs() { BAD } else { NOTE };
+            let flaky = flaky.then(|| "flaky".to_owned());
+            let all: Vec<_> = counts.iter().cloned().chain(flaky).collect();
+            writeln!(out, "{style}{}{style:#}", all.join(", "))
+        }
+    }
+}
+
 /// The report for programs.
 pub fn json(exploration: &Exploration) -> Value {
     let coverage = exploration.coverage();
-    json!({
+    let mut report = json!({
         "version": VERSION,
-        "target": exploration.target,
-        "dialect": exploration.dialect,
         "seed": exploration.seed,
         "cases": exploration.cases(),
         "duration_ms": exploration.seconds() * 1e3,
@@ -248,33 +367,91 @@ pub fn json(exploration: &Exploration) -> Value {
             "magnitudes": coverage.magnitudes,
         },
         "properties": exploration.verdicts.iter().map(verdict).collect::<Vec<_>>(),
-    })
+    });
+    match exploration.servers.as_slice() {
+        [(target, dialect)] => {
+            report["target"] = json!(target);
+            report["dialect"] = json!(dialect);
+        }
+        servers => {
+            for ((target, dialect), name) in servers.iter().zip(["a", "b"]) {
+                report[name] = json!({ "target": target, "dialect": dialect });
+            }
+        }
+    }
+    report
 }
 
 fn verdict(verdict: &Verdict) -> Value {
-    json!({
+    let mut report = json!({
         "name": verdict.property.name,
         "level": verdict.property.level,
         "outcome": verdict.outcome(),
         "cases": verdict.cases,
         "inconclusive": verdict.inconclusive,
         "duration_ms": verdict.duration.as_secs_f64() * 1e3,
-        "finding": verdict.finding.as_ref().map(|finding| json!({
-            "clause": finding.clause,
-            "case": finding.number,
-            "transcript": finding.transcript,
-            "expected": finding.attempt.failure.as_ref().map(|failure| &failure.expected),
-            "received": finding.attempt.failure.as_ref().map(|failure| &failure.received),
-            "trace": events(&finding.attempt.trace),
-            "saved": finding.saved,
-        })),
         "flaky": verdict.flaky.as_ref().map(|flaky| json!({
             "case": flaky.number,
             "cases": flaky.cases,
-            "failed": events(&flaky.failed.trace),
-            "again": events(&flaky.again.trace),
+            "failed": traces(&flaky.failed),
+            "again": traces(&flaky.again),
         })),
-    })
+    });
+    let findings = || verdict.findings.iter().map(finding);
+    if verdict.is_of_two() {
+        report["findings"] = findings().collect();
+    } else {
+        report["finding"] = findings().next().unwrap_or_default();
+    }
+    report
+}
+
+fn finding(finding: &Finding) -> Value {
+    let mut report = json!({
+        "clause": finding.clause,
+        "case": finding.number,
+        "transcript": finding.transcript,
+        "saved": finding.saved,
+    });
+    let of = |trial: &Trial| {
+        let failure = trial.failure.as_ref();
+        json!({
+            "outcome": trial.outcome,
+            "expected": failure.map(|failure| &failure.expected),
+            "received": failure.map(|failure| &failure.received),
+            "trace": events(&trial.trace),
+        })
+    };
+    match (
+        finding.attempt.agreement(),
+        finding.attempt.trials.as_slice(),
+    ) {
+        (Some(agreement), [a, b]) => {
+            report["agreement"] = json!(agreement.key());
+            report["a"] = of(a);
+            report["b"] = of(b);
+        }
+        (_, trials) => {
+            for (name, value) in trials
+                .first()
+                .map(of)
+                .iter()
+                .flat_map(Value::as_object)
+                .flatten()
+            {
+                report[name] = value.clone();
+            }
+        }
+    }
+    report
+}
+
+/// What went over the wire: of one server, or of two by their names.
+fn traces(attempt: &Attempt) -> Value {
+    match attempt.trials.as_slice() {
+        [a, b] => json!({ "a": events(&a.trace), "b": events(&b.trace) }),
+        trials => json!(trials.first().map(|trial| events(&trial.trace))),
+    }
 }
 
 fn events(trace: &[Event]) -> Vec<String> {

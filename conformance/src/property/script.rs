@@ -1,4 +1,5 @@
-//! A generated case: what several clients do, in a form in which any part can be left out and the rest still makes sense.
+//! A generated case: what several clients do, in a form in which any part can be left out and the rest still makes
+//! sense.
 //!
 //! `write` turns it into a transcript, which is what is run, shown and saved.
 
@@ -7,7 +8,8 @@
 pub struct Script {
     /// What happens, in order.
     pub acts: Vec<Act>,
-    /// Every value is sent with a minus sign. One sign for all keeps sums away from cancellation, so that plain double precision is right.
+    /// Every value is sent with a minus sign. One sign for all keeps sums away from cancellation, so that plain double
+    /// precision is right.
     pub negative: bool,
     /// Lines that follow each other go out in one segment.
     pub packed: bool,
@@ -15,7 +17,8 @@ pub struct Script {
     pub together: bool,
     /// The octets of the session are cut at these places, modulo their number; without, each line is sent by itself.
     pub cuts: Option<Vec<u16>>,
-    /// The client gives the server time: after each line of a session that would be cut, and before each question to the secondary port.
+    /// The client gives the server time: after each line of a session that would be cut, and before each question to
+    /// the secondary port.
     pub patient: bool,
     /// Only the best possible replies will do.
     pub precisely: bool,

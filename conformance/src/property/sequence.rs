@@ -1,11 +1,14 @@
 //! Sequences of generated things that come out the same on every machine, and shrink by whole stretches.
 //!
-//! proptest's own `collection::vec` draws its length as `usize`, so that it depends on the width of the machine's words.
+//! proptest's own `collection::vec` draws its length as `usize`, so that it depends on the width of the machine's
+//! words.
 
 use std::fmt::Debug;
 
 use proptest::strategy::{BoxedStrategy, NewTree, Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
+
+use super::draw::within;
 
 /// Between so many of these and so many; shrinking may leave out all of them.
 #[derive(Debug)]
@@ -33,7 +36,7 @@ impl<T: Debug> Strategy for Sequence<T> {
     type Value = Vec<T>;
 
     fn new_tree(&self, runner: &mut TestRunner) -> NewTree<Self> {
-        let length = (self.fewest..=self.most).new_tree(runner)?.current();
+        let length = within(self.fewest..=self.most).new_tree(runner)?.current();
         let elements = (0..length)
             .map(|_| self.element.new_tree(runner))
             .collect::<Result<Vec<_>, _>>()?;

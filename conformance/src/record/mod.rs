@@ -19,6 +19,16 @@ pub struct Event {
     pub what: What,
 }
 
+impl Event {
+    /// Of a connection that never was: it wakes up whoever waits for events, and means nothing.
+    pub fn nothing() -> Event {
+        Event {
+            connection: usize::MAX,
+            what: What::Closed,
+        }
+    }
+}
+
 /// What can happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {

@@ -95,6 +95,11 @@ impl Scribe {
         self.odd
     }
 
+    /// Whether no client has come.
+    pub fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
     /// Connections that are written down to their end.
     pub fn ended(&self) -> usize {
         let over = |connection: &&Connection| connection.over;

@@ -203,6 +203,9 @@ const SPIN_TIME: Duration = Duration::from_secs(3);
 /// The shortest time-out that is chosen where none is given.
 const LEAST_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Even after its deadline a runner waits for so long.
+const LEAST_PATIENCE: Duration = Duration::from_millis(100);
+
 /// Runs cases, one after the other, against one target.
 #[derive(Debug)]
 pub struct Runner {
@@ -216,6 +219,8 @@ pub struct Runner {
     spins: Arc<AtomicBool>,
     /// Whether what went over the wire is kept of cases that pass, too.
     traces_all: bool,
+    /// When nothing is worth waiting for any more.
+    deadline: Option<Instant>,
 }
 
 impl Runner {
@@ -228,6 +233,7 @@ impl Runner {
             shared: None,
             spins: Arc::default(),
             traces_all: false,
+            deadline: None,
         }
     }
 
@@ -265,6 +271,7 @@ impl Runner {
             responsive: self.responsive,
             spins: self.spins.clone(),
             traces_all: self.traces_all,
+            deadline: self.deadline,
             ..Runner::new(self.target.clone(), self.settings.clone())
         }
     }
@@ -272,6 +279,19 @@ impl Runner {
     /// Keeps what went over the wire of every case, not only of those that fail.
     pub fn trace_everything(&mut self) {
         self.traces_all = true;
+    }
+
+    /// Waits for no step beyond this moment, or only for the shortest time in which a server that is alive answers.
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+    }
+
+    /// How long is waited where this would be the time-out.
+    fn patience(&self, timeout: Duration) -> Duration {
+        let left = self
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        left.map_or(timeout, |left| timeout.min(left.max(LEAST_PATIENCE)))
     }
 
     /// The dialect that the server is taken to speak.
@@ -320,21 +340,19 @@ impl Runner {
         if let Some(reason) = self.reason_to_skip(case) {
             return CaseResult::new(case, Outcome::Skip, Some(reason));
         }
+        let timeout = self.settings.timeout;
+        self.settings.timeout = self.patience(timeout);
         let result = self.attempt(case, data);
         let slow = result.failure.as_ref().is_some_and(|failure| failure.slow);
-        if !slow {
-            return result;
-        }
         // A machine that is busy with something else must not decide the verdict.
-        let timeout = self.settings.timeout;
-        self.settings.timeout = timeout * MORE_TIME;
-        let again = self.attempt(case, data);
+        let again = slow.then(|| {
+            self.settings.timeout = self.patience(timeout * MORE_TIME);
+            self.attempt(case, data)
+        });
         self.settings.timeout = timeout;
-        if again.outcome == Outcome::Pass {
-            again
-        } else {
-            result
-        }
+        again
+            .filter(|again| again.outcome == Outcome::Pass)
+            .unwrap_or(result)
     }
 
     fn attempt<'a>(

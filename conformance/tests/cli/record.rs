@@ -202,3 +202,34 @@ fn concurrent_sessions_keep_their_order() {
     );
     replay(cases.path()).code(0);
 }
+
+#[test]
+fn an_interrupted_recording_is_written() {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
+    let cases = tempfile::tempdir().expect("a directory");
+    let file = cases.path().join("session.md");
+    let server = Listening::bundled();
+    for (client, status) in [(false, Some(130)), (true, Some(0))] {
+        let mut recorder = Listening::recorder(&server, 1, &file);
+        // The session is open when the signal comes; its reply was told before it was passed on.
+        let stream = client.then(|| {
+            let mut stream = TcpStream::connect(recorder.primary).expect("it listens");
+            stream.write_all(b"1\n2\nmean\n").expect("it receives");
+            let mut reply = String::new();
+            let read = BufReader::new(&stream).read_line(&mut reply);
+            assert_eq!((read.expect("a reply"), reply.as_str()), (4, "1.5\n"));
+            stream
+        });
+        let recorder_id = Pid::from_raw(recorder.child.id().cast_signed());
+        kill(recorder_id, Signal::SIGINT).expect("it runs");
+        let ended = recorder.child.wait().expect("our child");
+        assert_eq!(ended.code(), status);
+        assert_eq!(file.exists(), client);
+        drop(stream);
+    }
+    let chapter = std::fs::read_to_string(&file).expect("the chapter");
+    assert!(chapter.contains("> mean\n< model # \"1.5\"\n"), "{chapter}");
+    replay(cases.path()).code(0);
+}

@@ -189,3 +189,18 @@ fn six_the_server_crashes_and_the_case_is_named() {
         .code(6)
         .stdout(contains("CRASH command.stddev/"));
 }
+
+#[test]
+fn two_a_case_that_would_fill_the_memory_is_refused_where_it_does() {
+    let cases = tempfile::tempdir().expect("a directory");
+    let case =
+        "```transcript a.b/c\n# Much.\n> 1\nrepeat 1000 {\n>> \"x\" * 10000000\n}\nclose\n```\n";
+    let chapter = format!("# A\n\n## `a.b` B\n\n**MUST** (practice). C.\n\n{case}");
+    std::fs::write(cases.path().join("a.md"), chapter).expect("a writable directory");
+    let mut lint = program();
+    lint.args(["lint", "--spec"]).arg(cases.path());
+    let refused = contains("sends too many octets").and(contains("at most 32 MiB in all"));
+    lint.assert()
+        .code(2)
+        .stderr(refused.and(contains("a.md:11")));
+}

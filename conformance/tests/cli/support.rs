@@ -41,6 +41,12 @@ pub(crate) fn faulty(faults: &[&str]) -> String {
     command
 }
 
+/// The command for `--exec` that starts the bundled server.
+pub(crate) fn bundled() -> String {
+    let program = env!("CARGO_BIN_EXE_meta-stats-conformance");
+    format!("'{program}' bundled-server {{port}} {{meta_port}} --bind 127.0.0.1")
+}
+
 /// The example server itself.
 pub(crate) fn faulty_command() -> Command {
     Command::new(faulty_server())
