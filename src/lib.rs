@@ -36,6 +36,12 @@
 //! - A record is in the pipe before its client learns that the session is over.
 //! - No answer is rounded twice.
 //! - No thread is ever started: the process forks.
+//!
+//! # Cost
+//!
+//! `cargo bench --bench session` measures what a value costs, beside sums that are not exact;
+//! `cargo bench --bench process` what a session costs as a process, beside a server that does nothing
+//! but fork.
 
 pub mod cli;
 pub mod ingest;

@@ -55,6 +55,38 @@ fn mistakes_on_the_command_line_are_refused_with_status_2() {
 }
 
 #[test]
+fn settings_come_from_the_environment_unless_an_argument_says_otherwise() {
+    let settings = [
+        ("META_STATS_PORT", "0"),
+        ("META_STATS_META_PORT", "0"),
+        ("META_STATS_BIND", "127.0.0.2"),
+        ("META_STATS_DIALECT", "classic"),
+        ("META_STATS_MAX_SESSIONS_PER_SOURCE", "1"),
+    ];
+    let mut command = support::server_command();
+    command.envs(settings).args(["--bind", "127.0.0.1"]);
+    let server = support::Server::spawn(command);
+    assert_eq!(server.primary.ip().to_string(), "127.0.0.1");
+    let mut client = server.connect();
+    assert_eq!(client.line(), "Stats server ready");
+    let refused = server.connect().rest();
+    assert!(
+        refused.contains("too many sessions from this address"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_mistake_in_the_environment_is_refused_as_one_in_an_argument() {
+    server()
+        .env("META_STATS_IDLE_TIMEOUT", "soon")
+        .assert()
+        .code(2)
+        .stdout(is_empty())
+        .stderr(contains("soon").and(contains("--idle-timeout")));
+}
+
+#[test]
 fn a_port_in_use_is_named_with_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let address = taken.local_addr().expect("it is bound");
