@@ -13,8 +13,8 @@ use crate::transcript::Check;
 /// What a process does of itself takes less than this, however busy the machine.
 const BEFORE_LONG: Duration = Duration::from_secs(10);
 
-/// Running in more than this part of the looks is not waiting.
-const IDLE: f64 = 0.1;
+/// Running in so many of the looks is not waiting.
+const BUSY_LOOKS: u32 = process::LOOKS / 10;
 
 impl OwnServer<'_> {
     pub(super) fn id(&self) -> u32 {
@@ -103,7 +103,7 @@ impl Actor<'_> {
             }
             Check::Idle => {
                 // What the last step asked for may take a moment; what never ends does not.
-                if process::eventually(limit, || process::busy(id) < IDLE) {
+                if process::eventually(limit, || !process::is_busy(id, BUSY_LOOKS)) {
                     return Ok(());
                 }
                 fail(

@@ -489,10 +489,10 @@ impl Runner {
     /// to run on.
     fn has_spun(&mut self) -> bool {
         /// A server that waits is never found running; one that finishes something is so only for a moment.
-        const BUSY: f64 = 0.9;
+        const BUSY_LOOKS: u32 = process::LOOKS - 2;
 
         let busy = self.shared.as_ref().is_some_and(|server| {
-            let waits = || process::busy(server.id()) < BUSY;
+            let waits = || !process::is_busy(server.id(), BUSY_LOOKS);
             process::is_visible() && !process::eventually(SPIN_TIME, waits)
         });
         if busy {

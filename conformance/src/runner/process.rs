@@ -102,22 +102,34 @@ pub(super) fn descriptors(id: u32) -> Option<usize> {
 }
 
 /// How often a process is looked at to find out whether it is busy.
-const LOOKS: u32 = 20;
+pub(super) const LOOKS: u32 = 20;
 
-/// In how many of some looks a process or a descendant of it was running, or ready to run. Unlike processor time this does not depend on how much of the
-/// machine others leave it. One look is enough for a server that waits.
-pub(super) fn busy(root: u32) -> f64 {
+/// Whether, in at least so many of [`LOOKS`] looks, a process or a descendant of it was running, or ready to run. Unlike processor time this does not
+/// depend on how much of the machine others leave it. One look is enough for a server that waits, and no look is taken that decides nothing.
+pub(super) fn is_busy(root: u32, least: u32) -> bool {
+    busy_looks(
+        least,
+        || is_running(root),
+        || {
+            // What is measured is how long it goes on; nothing could be awaited.
+            thread::sleep(GLANCE);
+        },
+    )
+}
+
+fn busy_looks(least: u32, mut is_running: impl FnMut() -> bool, mut pause: impl FnMut()) -> bool {
     let mut running = 0;
     for look in 0..LOOKS {
-        if is_running(root) {
-            running += 1;
-        } else if look == 0 {
-            return 0.0;
+        running += u32::from(is_running());
+        if running >= least {
+            return true;
         }
-        // What is measured is how long it goes on; nothing could be awaited.
-        thread::sleep(GLANCE);
+        if running == 0 || running + (LOOKS - look - 1) < least {
+            return false;
+        }
+        pause();
     }
-    f64::from(running) / f64::from(LOOKS)
+    false
 }
 
 /// Whether any thread of a process or a descendant of it is running.
@@ -169,6 +181,28 @@ pub(super) fn eventually(limit: Duration, mut holds: impl FnMut() -> bool) -> bo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn busy_is_what_runs_in_enough_of_the_looks() {
+        // What is seen, how often it takes to be busy, whether it is, and after how many looks.
+        for (seen, least, busy, looks) in [
+            ("S", 1, false, 1),
+            ("SRRRRRRRRRRRRRRRRRRR", 2, false, 1),
+            ("RR", 2, true, 2),
+            ("RSSSSSSSSSSSSSSSSSSS", 2, false, 20),
+            ("RSS", 19, false, 3),
+            ("RSRRRRRRRRRRRRRRRRRR", 19, true, 20),
+        ] {
+            let mut states = seen.chars();
+            let mut taken = 0;
+            let look = || {
+                taken += 1;
+                states.next() == Some('R')
+            };
+            assert_eq!(busy_looks(least, look, || {}), busy, "{seen}");
+            assert_eq!(taken, looks, "{seen}");
+        }
+    }
 
     #[test]
     fn a_name_with_parentheses_is_read() {
