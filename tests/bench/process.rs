@@ -29,9 +29,9 @@ use nix::unistd::{ForkResult, fork};
 use support::{Client, Server, children_of, eventually, field_of, status_of};
 
 const BARE: &str = "bare";
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 25;
 /// Sessions that are timed together.
-const SESSIONS: usize = 4000;
+const SESSIONS: usize = 2000;
 /// Clients at once meanwhile.
 const CLIENTS: usize = 8;
 /// Sessions that are open together while memory is measured.

@@ -55,7 +55,7 @@ pub(super) enum Examined {
 }
 
 /// In all, failures are made smaller for so long.
-pub(super) const SHRINK_TIME: Duration = Duration::from_secs(24);
+pub(super) const SHRINK_TIME: Duration = Duration::from_secs(20);
 
 /// One attempt to make a failure smaller gets this part of the time that is left.
 const SHRINK_SHARE: u32 = 4;
@@ -169,7 +169,7 @@ impl Examiner<'_> {
                 return Ok(if slow {
                     Examined::Slow
                 } else {
-                    self.flaky(property, number, failed, *again)
+                    flaky(number, failed, *again)
                 });
             }
         };
@@ -204,7 +204,7 @@ impl Examiner<'_> {
             attempt,
         }) = smallest
         else {
-            return Ok(self.flaky(property, number, failed, *last));
+            return Ok(flaky(number, failed, *last));
         };
         let transcript = written.transcript.to_string();
         // What both servers do right has no place among what a server failed.
@@ -330,33 +330,35 @@ impl Examiner<'_> {
         })
     }
 
-    /// A failure that comes and goes. Who looks for its reason wants to see it go, too, so that the same is tried until
-    /// it passes, if it does.
-    fn flaky(
-        &mut self,
-        property: &'static Property,
-        number: u64,
-        failed: Attempt,
-        mut again: Attempt,
-    ) -> Examined {
-        let script = generate(property, self.options.seed, number);
+    /// Who looks for the reason of a failure that comes and goes wants to see it go, too: tries the same until it passes,
+    /// if it does within a while.
+    pub(super) fn until_it_goes(&mut self, property: &'static Property, flaky: &mut Flaky) {
+        let script = generate(property, self.options.seed, flaky.number);
+        let enough = Instant::now() + PASSING_TIME;
         for _ in 0..PASSING_TRIES {
-            if again.failed().is_none() || self.is_over() {
+            if flaky.again.failed().is_none() || self.is_over() || Instant::now() >= enough {
                 break;
             }
-            again = self.patient.attempt(property, &script);
+            flaky.again = self.patient.attempt(property, &script);
         }
-        Examined::Flaky(Box::new(Flaky {
-            number,
-            cases: 1,
-            failed,
-            again,
-        }))
     }
+}
+
+/// A failure that did not repeat.
+fn flaky(number: u64, failed: Attempt, again: Attempt) -> Examined {
+    Examined::Flaky(Box::new(Flaky {
+        number,
+        cases: 1,
+        failed,
+        again,
+    }))
 }
 
 /// So often a failure that comes and goes is tried until it goes.
 const PASSING_TRIES: u32 = 20;
+
+/// For so long. A try that ends by its time-out takes a good part of this.
+const PASSING_TIME: Duration = Duration::from_secs(3);
 
 /// What came of trying the same several times.
 enum Repeated {

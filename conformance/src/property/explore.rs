@@ -210,9 +210,12 @@ impl Explorer<'_> {
                     Examined::Slow => {}
                     Examined::Inconclusive => search.lock().inconclusive += 1,
                     Examined::Repeats(repeats) => search.keep(&mut findings, *repeats),
-                    Examined::Flaky(newest) => match &mut flaky {
+                    Examined::Flaky(mut newest) => match &mut flaky {
                         Some(flaky) => flaky.cases += 1,
-                        None => flaky = Some(*newest),
+                        None => {
+                            self.examiner.until_it_goes(property, &mut newest);
+                            flaky = Some(*newest);
+                        }
                     },
                 }
             }
