@@ -306,8 +306,8 @@ impl<'a> Receiver<'a> {
         }
     }
 
-    /// The next input, nothing at its end; [`ErrorKind::WouldBlock`] if it completes no line in time, [`ErrorKind::Interrupted`] if the
-    /// process was stopped meanwhile.
+    /// The next input, nothing at its end; [`ErrorKind::WouldBlock`] if it completes no line in time,
+    /// [`ErrorKind::Interrupted`] if the process was stopped meanwhile.
     fn receive<'i>(&mut self, input: &'i mut Input) -> io::Result<&'i [u8]> {
         if !self.within_line {
             self.idle_since = Instant::now();
