@@ -87,10 +87,35 @@ fn main() -> ExitCode {
         }
     });
     for stream in primary.incoming().flatten() {
-        let server = server.clone();
-        thread::spawn(move || serve(&server, stream));
+        // Counted here: who comes later finds it counted, whichever thread is faster.
+        let presence = Presence::new(&server);
+        thread::spawn(move || serve(presence, stream));
     }
     ExitCode::SUCCESS
+}
+
+/// A session that counts as one of those now.
+struct Presence {
+    server: Arc<Server>,
+    number: u64,
+}
+
+impl Presence {
+    fn new(server: &Arc<Server>) -> Presence {
+        let mut sessions = lock(&server.sessions);
+        sessions.0 += 1;
+        sessions.1 += 1;
+        Presence {
+            server: server.clone(),
+            number: sessions.0,
+        }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        lock(&self.server.sessions).1 -= 1;
+    }
 }
 
 fn tell_means(server: &Server, mut stream: TcpStream) {
@@ -104,22 +129,17 @@ fn tell_means(server: &Server, mut stream: TcpStream) {
     close_in_order(&mut stream);
 }
 
-fn serve(server: &Arc<Server>, mut stream: TcpStream) {
+fn serve(presence: Presence, mut stream: TcpStream) {
     let _ = stream.set_nodelay(true);
-    let number = {
-        let mut sessions = lock(&server.sessions);
-        sessions.0 += 1;
-        sessions.1 += 1;
-        sessions.0
-    };
-    converse(server, &mut stream, number);
-    lock(&server.sessions).1 -= 1;
+    let server = presence.server.clone();
+    converse(presence, &mut stream);
     if !server.has(Fault::AbruptClose) {
         close_in_order(&mut stream);
     }
 }
 
-fn converse(server: &Arc<Server>, stream: &mut TcpStream, number: u64) {
+fn converse(presence: Presence, stream: &mut TcpStream) {
+    let server = &presence.server.clone();
     if server.classic && stream.write_all(b"Stats server ready\n").is_err() {
         return;
     }
@@ -136,7 +156,7 @@ fn converse(server: &Arc<Server>, stream: &mut TcpStream, number: u64) {
             }
             Ok(length) => {
                 let replies = session.receive(&block[..length]);
-                let replies = swap(server, number, replies);
+                let replies = swap(server, presence.number, replies);
                 if stream.write_all(&replies).is_err() {
                     return;
                 }
@@ -162,19 +182,23 @@ fn converse(server: &Arc<Server>, stream: &mut TcpStream, number: u64) {
             lock(&server.means).push(mean);
         }
     }
+    // Who has the exit line finds the session gone.
+    drop(presence);
     let _ = stream.write_all(session.farewell().as_bytes());
     if server.has(Fault::StaysOpen) {
         thread::park();
     }
 }
 
-/// With the fault: while others are connected too, a client gets what one of them got last.
+/// With the fault: while others are connected too, a client gets what another got last.
 fn swap(server: &Server, number: u64, replies: Vec<u8>) -> Vec<u8> {
-    if !server.has(Fault::SwappedReplies) || replies.is_empty() || lock(&server.sessions).1 < 2 {
+    if !server.has(Fault::SwappedReplies) || replies.is_empty() {
         return replies;
     }
-    match lock(&server.last_reply).replace((number, replies.clone())) {
-        Some((other, theirs)) if other != number => theirs,
+    let last = lock(&server.last_reply).replace((number, replies.clone()));
+    let alone = lock(&server.sessions).1 < 2;
+    match last {
+        Some((other, theirs)) if !alone && other != number => theirs,
         _ => replies,
     }
 }

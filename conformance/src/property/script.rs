@@ -129,6 +129,21 @@ impl Act {
         }
     }
 
+    /// Whether its reply is left for later.
+    pub(super) fn is_later(&self) -> bool {
+        matches!(
+            self.deed,
+            Deed::Ask(_, Later::Yes) | Deed::Bad(_, Later::Yes)
+        )
+    }
+
+    /// Waits for its reply at once.
+    pub(super) fn wait(&mut self) {
+        if let Deed::Ask(_, later) | Deed::Bad(_, later) = &mut self.deed {
+            *later = Later::No;
+        }
+    }
+
     /// Whether it is about the secondary port.
     pub fn is_query(&self) -> bool {
         self.deed == Deed::Query

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use proptest::strategy::ValueTree;
 
-use super::script::{Act, Deed, Dress, Later, Script};
+use super::script::{Act, Deed, Dress, Script};
 use super::write;
 
 /// A transcript of more lines is shown in its shortest form, with several lines in one segment.
@@ -115,10 +115,17 @@ impl<'a> Shrinker<'a> {
     }
 }
 
-/// Lines first, then length, then digits.
-fn rank(script: &Script) -> (usize, usize, String) {
+/// Lines first, then replies that are not waited for at once, then length, then digits.
+///
+/// What goes on before its reply is there may race with what others do; who waits is obeyed, and fails again tomorrow.
+fn rank(script: &Script) -> (usize, usize, usize, String) {
     let transcript = write::write("", script).transcript.to_string();
-    (transcript.lines().count() - 1, transcript.len(), transcript)
+    (
+        transcript.lines().count() - 1,
+        script.acts.iter().filter(|act| act.is_later()).count(),
+        transcript.len(),
+        transcript,
+    )
 }
 
 /// The script with something less or simpler.
@@ -131,6 +138,7 @@ fn reductions(script: &Script) -> Vec<Script> {
             smaller.push(changed);
         }
     };
+    with(&|script| script.acts.iter_mut().for_each(Act::wait));
     let acts = script.acts.len();
     let halvings = std::iter::successors(Some(acts), |length| Some(length / 2));
     for length in halvings.take_while(|&length| length > 0) {
@@ -192,6 +200,11 @@ fn simpler(act: &Act) -> Vec<Act> {
         session,
         ..act.clone()
     }));
+    if act.is_later() {
+        let mut waits = act.clone();
+        waits.wait();
+        acts.push(waits);
+    }
     let deeds = match &act.deed {
         Deed::Value { text, times } => {
             let of = |text: &str, times: u32| Deed::Value {
@@ -206,11 +219,7 @@ fn simpler(act: &Act) -> Vec<Act> {
                 .chain(shorter.map(|text| of(&text, *times)))
                 .collect()
         }
-        Deed::Bad(_, later) => vec![
-            Deed::Bad(b"x".to_vec(), Later::No),
-            Deed::Bad(b"x".to_vec(), *later),
-        ],
-        Deed::Ask(command, Later::Yes) => vec![Deed::Ask(*command, Later::No)],
+        Deed::Bad(_, later) => vec![Deed::Bad(b"x".to_vec(), *later)],
         Deed::Long(octet, times) => std::iter::once(Deed::Long(b'x', *times))
             .chain(fewer(*times, 81).map(|times| Deed::Long(*octet, times)))
             .collect(),
@@ -265,7 +274,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::property::script::Command;
+    use crate::property::script::{Command, Later};
     use crate::property::{PROPERTIES, generate, property, tree};
 
     /// The smallest script of a property for which this holds, from the first of its cases for which it does.
@@ -346,6 +355,22 @@ mod tests {
                 .iter()
                 .any(|script| script.acts == stayed)
         );
+    }
+
+    #[test]
+    fn a_client_that_need_not_go_on_waits_for_its_reply() {
+        let is_bad = |act: &Act| matches!(&act.deed, Deed::Bad(line, _) if line.is_empty());
+        let script = Script {
+            acts: vec![
+                Act::plain(0, Deed::Bad(Vec::new(), Later::Yes)),
+                Act::plain(1, Deed::Ask(Command::Count, Later::Yes)),
+            ],
+            ..Script::default()
+        };
+        let mut fails = |script: &Script| script.acts.len() == 2 && script.acts.iter().any(is_bad);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let smallest = Shrinker::new(&mut fails, deadline).reduce(script, reductions);
+        assert!(!smallest.acts.iter().any(Act::is_later), "{smallest:?}");
     }
 
     #[test]
