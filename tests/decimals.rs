@@ -19,7 +19,7 @@ fn assert_value(text: &str, expected: f64) {
         };
         assert_eq!(found, expected.to_bits(), "{shown}");
         let stream = format!("{}{line}\n{}", "1\n".repeat(50), "2.25\n".repeat(50));
-        for mut ingest in [Ingest::new(), Ingest::portable()] {
+        for mut ingest in Ingest::all() {
             let values = ingest.take(&mut stream.as_bytes(), LIMIT);
             assert_eq!(
                 (values.len(), values[50].to_bits()),

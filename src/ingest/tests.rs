@@ -1,4 +1,4 @@
-//! Both paths against a slow reading: cut at each LF, and leave the numbers to the standard library.
+//! All paths against a slow reading: cut at each LF, and leave the numbers to the standard library.
 
 use super::*;
 use proptest::collection::vec;
@@ -6,6 +6,16 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 const LIMIT: usize = 80;
+
+impl Ingest {
+    /// Adds up values as if they had been read.
+    pub(crate) fn add(&mut self, values: &[f64], statistics: &mut Statistics) {
+        for batch in values.chunks(BATCH) {
+            self.values[..batch.len()].copy_from_slice(batch);
+            self.add_batch(batch.len(), statistics);
+        }
+    }
+}
 
 /// What a stream says, line by line: the bits of a value, or that the line is something else.
 type Lines = Vec<Option<u64>>;
@@ -44,11 +54,12 @@ fn quickly(mut ingest: Ingest, mut input: &[u8]) -> Lines {
     }
 }
 
-/// Asserts that both paths read a stream as it should be.
+/// Asserts that all paths read a stream as it should be.
 fn check(input: &[u8]) {
     let expected = slowly(input);
-    assert_eq!(quickly(Ingest::portable(), input), expected, "portable");
-    assert_eq!(quickly(Ingest::new(), input), expected, "fastest");
+    for (path, ingest) in Ingest::all().into_iter().enumerate() {
+        assert_eq!(quickly(ingest, input), expected, "path {path}");
+    }
 }
 
 /// Asserts it for a line at every place of a block.
@@ -123,7 +134,7 @@ fn the_shortest_lines_fill_a_batch() {
 #[test]
 fn what_is_not_complete_is_left() {
     let stream = "1.25\n".repeat(100) + "2.5";
-    for mut ingest in [Ingest::portable(), Ingest::new()] {
+    for mut ingest in Ingest::all() {
         let mut input = stream.as_bytes();
         assert_eq!(ingest.take(&mut input, LIMIT).len(), 100);
         assert_eq!(input, b"2.5");
@@ -135,7 +146,7 @@ fn what_is_not_complete_is_left() {
 #[test]
 fn lines_over_the_limit_are_left() {
     for limit in 2..40 {
-        for mut ingest in [Ingest::portable(), Ingest::new()] {
+        for mut ingest in Ingest::all() {
             let fits = "1".repeat(limit - 1);
             let stream = format!("{fits}\n").repeat(100) + &format!("{fits}0\n").repeat(100);
             let mut input = stream.as_bytes();
@@ -166,12 +177,12 @@ fn line() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn both_paths_add_up_alike(cents in vec(-1_000_000i64..1_000_000, 0..3000)) {
+    fn all_paths_add_up_alike(cents in vec(-1_000_000i64..1_000_000, 0..3000)) {
         let values: Vec<f64> = cents.iter().map(|cents| *cents as f64 / 100.0).collect();
         let stream: String = values.iter().map(|value| format!("{value}\n")).collect();
         let mut expected = Statistics::new();
         expected.add_slice(&values);
-        for mut ingest in [Ingest::portable(), Ingest::new()] {
+        for mut ingest in Ingest::all() {
             let (mut found, mut input) = (Statistics::new(), stream.as_bytes());
             ingest.add_to(&mut found, &mut input, LIMIT);
             prop_assert_eq!((&found, input), (&expected, &b""[..]));
@@ -179,12 +190,12 @@ proptest! {
     }
 
     #[test]
-    fn both_paths_read_what_the_standard_library_reads(lines in vec(line(), 0..200)) {
+    fn all_paths_read_what_the_standard_library_reads(lines in vec(line(), 0..200)) {
         check((lines.join("\n") + "\n").as_bytes());
     }
 
     #[test]
-    fn both_paths_read_any_octets_alike(
+    fn all_paths_read_any_octets_alike(
         octets in vec(select(b"0123456789..-+e \n\n\n\r\xff".to_vec()), 0..2000),
     ) {
         check(&octets);

@@ -107,12 +107,13 @@ fn product(a: [u64; LANES], b: [u64; LANES]) -> [u64; LANES] {
 
 /// The pattern of a value without its sign, which leaves the lowest bit empty.
 #[inline(always)]
-fn unsigned(value: f64) -> u64 {
+pub(crate) fn unsigned(value: f64) -> u64 {
     value.to_bits() << 1
 }
 
+/// The bin of such a pattern.
 #[inline(always)]
-fn bin_of(unsigned: u64) -> u64 {
+pub(crate) fn bin_of(unsigned: u64) -> u64 {
     unsigned >> 53 >> BIN_WIDTH.trailing_zeros()
 }
 
@@ -126,14 +127,24 @@ fn is_stray(value: f64, bin: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::Ingest;
     use proptest::collection::vec;
     use proptest::prelude::*;
 
+    /// More than a session adds up at once.
+    const MANY: usize = 1500;
+
+    /// Asserts that every way to add up values comes to the same.
     fn check(values: &[f64]) -> Result<(), TestCaseError> {
         let [mut plain, mut alike] = [Statistics::new(), Statistics::new()];
         plain.add_slice(values);
         alike.add_alike(values);
-        prop_assert_eq!(alike, plain);
+        prop_assert_eq!(&alike, &plain);
+        for (path, mut ingest) in Ingest::all().into_iter().enumerate() {
+            let mut found = Statistics::new();
+            ingest.add(values, &mut found);
+            prop_assert_eq!(&found, &plain, "path {}", path);
+        }
         Ok(())
     }
 
@@ -148,15 +159,15 @@ mod tests {
     #[test]
     fn a_group_of_the_greatest_integers_overflows_nothing() {
         let greatest = f64::from_bits((1 << 63) - 1 - (8 << 52));
-        for value in [greatest, -greatest, f64::MAX, -f64::MAX, 1.0] {
-            assert!(check(&[value; 3 * GROUP + 3]).is_ok());
+        for value in [greatest, -greatest, f64::MAX, -f64::MAX, 1.0, 0.0, -0.0] {
+            assert!(check(&[value; 3 * MANY]).is_ok());
         }
     }
 
     proptest! {
         #[test]
         fn values_of_a_bin_add_up_as_they_do_one_by_one(
-            values in (0u64..255).prop_flat_map(|bin| vec(in_a_bin(bin), 0..2 * GROUP)),
+            values in (0u64..255).prop_flat_map(|bin| vec(in_a_bin(bin), 0..MANY)),
         ) {
             check(&values)?;
         }
@@ -171,7 +182,7 @@ mod tests {
                     1 => Just(-0.0),
                     1 => Just(f64::from_bits(1)),
                 ],
-                0..2 * GROUP,
+                0..MANY,
             )),
         ) {
             check(&values)?;
@@ -179,7 +190,7 @@ mod tests {
 
         #[test]
         fn values_that_are_not_alike_add_up_too(
-            patterns in vec(any::<u64>(), 0..2 * GROUP),
+            patterns in vec(any::<u64>(), 0..MANY),
         ) {
             let values = patterns.into_iter().map(f64::from_bits);
             check(&values.filter(|value| value.is_finite()).collect::<Vec<_>>())?;

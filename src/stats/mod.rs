@@ -21,7 +21,7 @@
 //! 192 bits. All bins together, `|S| < 2^2165` and `Q < 2^4265` in the units of the lowest bin;
 //! `n * Q` and `S * S` are below 2^4330, and `Wide` has 4,352 bits.
 
-mod alike;
+pub(crate) mod alike;
 mod rounding;
 mod wide;
 
@@ -30,7 +30,7 @@ use wide::Wide;
 
 const BINS: usize = 256;
 /// Exponents that share a bin.
-const BIN_WIDTH: u64 = 8;
+pub(crate) const BIN_WIDTH: u64 = 8;
 /// The power of two that the integers of bin 0 count.
 const UNIT: i32 = -1075;
 
@@ -131,6 +131,13 @@ impl Statistics {
         for &value in values {
             self.add(value);
         }
+    }
+
+    /// Adds what so many values of one bin come to: the sum of their integers and that of the squares,
+    /// the latter in units of 1 and 2^128.
+    pub(crate) fn add_total(&mut self, bin: u64, count: u64, sum: i128, squares: (u128, u64)) {
+        self.count += count;
+        self.bins[bin as usize].add(sum, squares.0, squares.1);
     }
 
     /// Adds all that `other` holds, as if its values had been added one by one.

@@ -1,20 +1,15 @@
-//! The vector path, for processors with AVX2.
+//! Two lines at a time, with AVX2.
 //!
 //! First stage: the ends of all lines in a stretch of input, from a mask of 64 octets at a time.
 //! Second stage: per line, the octets that end at its LF, so that the last digit always has the same
 //! place. The dot is taken out, the digits are checked all at once, and neighbours are put together
 //! to numbers of two, four and eight digits. No branch depends on how long a line is.
 
-#![expect(
-    unsafe_code,
-    reason = "vector instructions need a processor that has them, and load from raw pointers"
-)]
-
 use std::arch::x86_64::*;
 
-use super::{Batch, any_line};
+use super::super::any_line;
+use super::{Batch, load_2_of_16, load_32};
 use crate::protocol::decimal;
-use crate::stats::Statistics;
 
 /// Octets of the first stage at a time: its results stay in the nearest cache, and little is done in
 /// vain if the second stage ends early.
@@ -22,7 +17,7 @@ const STRETCH: usize = 1024;
 /// Lines of a stretch that are values: each has a digit and an LF.
 const MOST_LINES: usize = STRETCH / 2;
 /// The longest line that does not take a more general path: sign, digits and dot, LF.
-const LONGEST: usize = 34;
+pub(super) const LONGEST: usize = 34;
 /// Octets of one mask.
 const BLOCK: usize = 64;
 
@@ -31,60 +26,34 @@ type Ends = [u16; STRETCH];
 /// What the numbers of a stretch are divided by, at last and all at once.
 type Divisors = [f64; MOST_LINES];
 
-/// Proof that the processor has the instructions, and room for what passes between the stages.
+/// What passes from one stage to the next.
 #[derive(Clone, Debug)]
-pub(super) struct Vector {
+pub(super) struct Stages {
     ends: Box<Ends>,
     divisors: Box<Divisors>,
 }
 
-impl Vector {
-    pub(super) fn detect() -> Option<Vector> {
-        let detected = is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("lzcnt")
-            && is_x86_feature_detected!("popcnt");
-        detected.then(|| Vector {
+impl Stages {
+    pub(super) fn new() -> Stages {
+        Stages {
             ends: Box::new([0; STRETCH]),
             divisors: Box::new([1.0; MOST_LINES]),
-        })
-    }
-
-    /// Takes lines as [`Ingest::take`](super::Ingest::take) does, but leaves the last ones alone.
-    /// Returns whether it was for them that it stopped.
-    pub(super) fn take(&mut self, input: &mut &[u8], batch: &mut Batch<'_>) -> bool {
-        // Below this the length of each line would have to be looked at.
-        if batch.limit < LONGEST {
-            return true;
         }
-        // SAFETY: a `Vector` is made only where `detect` found the features that this asks for.
-        unsafe { take(input, batch, self) }
-    }
-
-    /// Adds up values, which must be finite.
-    pub(super) fn add(&self, values: &[f64], statistics: &mut Statistics) {
-        // SAFETY: as above.
-        unsafe { add(values, statistics) }
     }
 }
 
+/// Takes lines; see [`Vector::take`](super::Vector::take).
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-fn add(values: &[f64], statistics: &mut Statistics) {
-    statistics.add_alike(values);
-}
-
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-fn take(input: &mut &[u8], batch: &mut Batch<'_>, vector: &mut Vector) -> bool {
+pub(super) fn take(input: &mut &[u8], batch: &mut Batch<'_>, stages: &mut Stages) -> bool {
     let text = *input;
     let mut scanned = 0;
     let mut start = 0;
     while let Some(values) = batch.values[batch.len..].first_chunk_mut() {
         let stretch = &text[scanned..text.len().min(scanned + STRETCH)];
         let (blocks, _) = stretch.as_chunks();
-        let lines = find_ends(blocks, &mut vector.ends);
-        let ends = &vector.ends[..lines];
-        let divisors = &mut vector.divisors;
+        let lines = find_ends(blocks, &mut stages.ends);
+        let ends = &stages.ends[..lines];
+        let divisors = &mut stages.divisors;
         let (read, next) = read(text, start, scanned, ends, values, divisors, batch.limit);
         start = next;
         batch.len += read;
@@ -122,7 +91,7 @@ fn find_ends(blocks: &[[u8; BLOCK]], ends: &mut Ends) -> usize {
 #[target_feature(enable = "avx2")]
 fn newlines(block: &[u8; BLOCK]) -> u64 {
     let (halves, _) = block.as_chunks();
-    let mask = |half| u64::from(equal(load(half), b'\n'));
+    let mask = |half| u64::from(equal(load_32(half), b'\n'));
     mask(&halves[0]) | mask(&halves[1]) << 32
 }
 
@@ -181,11 +150,11 @@ fn pair(text: &[u8], start: usize, end: usize, next: usize) -> Option<([f64; 2],
     if length > 16 || next_length > 16 {
         return None;
     }
-    let octets = load_2(
+    let octets = load_2_of_16(
         text.get(..end)?.last_chunk()?,
         text.get(..next)?.last_chunk()?,
     );
-    let keep = load_2(
+    let keep = load_2_of_16(
         LAST[16 + length..].first_chunk()?,
         LAST[16 + next_length..].first_chunk()?,
     );
@@ -205,7 +174,7 @@ fn pair(text: &[u8], start: usize, end: usize, next: usize) -> Option<([f64; 2],
     {
         return None;
     }
-    let digits = _mm256_shuffle_epi8(digits, load_2(&WITHOUT[dot], &WITHOUT[next_dot]));
+    let digits = _mm256_shuffle_epi8(digits, load_2_of_16(&WITHOUT[dot], &WITHOUT[next_dot]));
     let eights = eight_digits(digits);
     let eights = _mm_unpacklo_epi64(
         _mm256_castsi256_si128(eights),
@@ -230,12 +199,12 @@ fn pair(text: &[u8], start: usize, end: usize, next: usize) -> Option<([f64; 2],
 /// Reads one line, of at most 32 octets without sign and LF, of which 19 are digits that count.
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-fn single(text: &[u8], start: usize, end: usize) -> Option<f64> {
+pub(super) fn single(text: &[u8], start: usize, end: usize) -> Option<f64> {
     let (negative, length) = sign(text, start, end);
     let text: &[u8; 33] = text.get(..end)?.last_chunk()?;
     let (before, last) = (text.first_chunk()?, text.last_chunk()?);
-    let keep = load(LAST.get(length..)?.first_chunk()?);
-    let digits = _mm256_and_si256(_mm256_sub_epi8(load(last), _mm256_set1_epi8(ZERO)), keep);
+    let keep = load_32(LAST.get(length..)?.first_chunk()?);
+    let digits = _mm256_and_si256(_mm256_sub_epi8(load_32(last), _mm256_set1_epi8(ZERO)), keep);
     let (others, dots) = (beyond_nine(digits), equal(digits, DOT));
     if others != dots || others & others.wrapping_sub(1) != 0 || length <= usize::from(others != 0)
     {
@@ -244,9 +213,12 @@ fn single(text: &[u8], start: usize, end: usize) -> Option<f64> {
 
     // Those before the dot move one place up, which is what stands one octet earlier.
     let fraction = others.leading_zeros() as usize;
-    let behind = load(LAST[fraction..].first_chunk()?);
-    let keep = load(LAST[length - 1..].first_chunk()?);
-    let moved = _mm256_and_si256(_mm256_sub_epi8(load(before), _mm256_set1_epi8(ZERO)), keep);
+    let behind = load_32(LAST[fraction..].first_chunk()?);
+    let keep = load_32(LAST[length - 1..].first_chunk()?);
+    let moved = _mm256_and_si256(
+        _mm256_sub_epi8(load_32(before), _mm256_set1_epi8(ZERO)),
+        keep,
+    );
     let eights = eight_digits(_mm256_blendv_epi8(moved, digits, behind));
     let halves = |of_two: i64| (of_two & 0xffff_ffff, of_two >> 32);
     let (top, upper) = halves(_mm256_extract_epi64::<0>(eights));
@@ -346,18 +318,3 @@ const DIVISORS: [[f64; 17]; 2] = {
     }
     [POSITIVE, negative]
 };
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn load(octets: &[u8; 32]) -> __m256i {
-    // SAFETY: the reference is to 32 readable octets, and the load asks for no alignment.
-    unsafe { _mm256_loadu_si256(octets.as_ptr().cast()) }
-}
-
-/// Loads two halves.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn load_2(low: &[u8; 16], high: &[u8; 16]) -> __m256i {
-    // SAFETY: the references are to 16 readable octets each, and the load asks for no alignment.
-    unsafe { _mm256_loadu2_m128i(high.as_ptr().cast(), low.as_ptr().cast()) }
-}
