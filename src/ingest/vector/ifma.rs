@@ -18,8 +18,8 @@ const LIMB_BITS: u32 = 52;
 /// Where the number of its bin begins in a pattern without sign.
 const BIN_BITS: u32 = 53 + BIN_WIDTH.trailing_zeros();
 
-// Each lane adds up limbs of so many bits.
-const _: () = assert!(BATCH / LANES <= 1 << (64 - LIMB_BITS - 3));
+// The limbs of a batch, of all lanes together, fit 64 bits with a sign.
+const _: () = assert!(BATCH <= 1 << (63 - LIMB_BITS));
 
 /// Adds up values, which must be finite, and leaves anything in their place.
 #[target_feature(enable = "popcnt,avx512f,avx512dq,avx512ifma")]
