@@ -52,15 +52,14 @@ impl Ingest {
 
     /// One for each path that this processor can take, the fastest first: what tests compare.
     pub fn all() -> Vec<Self> {
-        let portable = Ingest::portable();
         #[cfg(target_arch = "x86_64")]
         let vectors = vector::Vector::all().map(|vector| Ingest {
             vector: Some(vector),
-            ..portable.clone()
+            ..Ingest::portable()
         });
         #[cfg(not(target_arch = "x86_64"))]
         let vectors = std::iter::empty();
-        vectors.chain([portable.clone()]).collect()
+        vectors.chain([Ingest::portable()]).collect()
     }
 
     /// The path that every processor can take.

@@ -132,14 +132,13 @@ fn tell_means(server: &Server, mut stream: TcpStream) {
 fn serve(presence: Presence, mut stream: TcpStream) {
     let _ = stream.set_nodelay(true);
     let server = presence.server.clone();
-    converse(presence, &mut stream);
+    converse(&server, presence, &mut stream);
     if !server.has(Fault::AbruptClose) {
         close_in_order(&mut stream);
     }
 }
 
-fn converse(presence: Presence, stream: &mut TcpStream) {
-    let server = &presence.server.clone();
+fn converse(server: &Arc<Server>, presence: Presence, stream: &mut TcpStream) {
     if server.classic && stream.write_all(b"Stats server ready\n").is_err() {
         return;
     }

@@ -86,10 +86,17 @@ fn eight(window: &[u8; WINDOW], values: &mut [f64; LANES]) -> (u64, u32) {
     let ends = _mm512_cmpeq_epi8_mask(text, all(b'\n'));
     let ends = _pdep_u64((1 << LANES) - 1, ends);
 
-    // In each octet of a lane: the place of its LF, and of the one before, which is -1 for the first.
-    let places = _mm512_maskz_compress_epi8(ends, load_64(&PLACES));
-    let end = _mm512_permutexvar_epi8(load_64(&LANE), places);
-    let before = _mm512_mask_permutexvar_epi8(all(0xff), !0xff, load_64(&LANE_BEFORE), places);
+    // In each octet of a lane: the number of the lane, and the place from the octet behind the lane on,
+    // which is less than zero.
+    let places = load_64(&PLACES);
+    let lane = _mm512_and_si512(_mm512_srli_epi16::<3>(places), all(7));
+    let from_end = _mm512_or_si512(places, all(0xf8));
+
+    // The place of its LF, and of the one before, which is -1 for the first.
+    let places = _mm512_maskz_compress_epi8(ends, places);
+    let end = _mm512_permutexvar_epi8(lane, places);
+    let lane_before = _mm512_sub_epi8(lane, all(1));
+    let before = _mm512_mask_permutexvar_epi8(all(0xff), !0xff, lane_before, places);
 
     // A CR there belongs to the end of the line.
     let last = _mm512_permutexvar_epi8(_mm512_add_epi8(end, all(0xff)), text);
@@ -98,7 +105,7 @@ fn eight(window: &[u8; WINDOW], values: &mut [f64; LANES]) -> (u64, u32) {
     let first = _mm512_permutexvar_epi8(_mm512_sub_epi8(before, all(0xff)), text);
     let negative = _mm512_cmpeq_epi8_mask(first, all(b'-'));
     let before = _mm512_mask_sub_epi8(before, negative, before, all(0xff));
-    let place = _mm512_add_epi8(end, load_64(&FROM_END));
+    let place = _mm512_add_epi8(end, from_end);
     let inside = _mm512_cmpgt_epi8_mask(place, before);
     let too_long = _mm512_cmpgt_epi8_mask(_mm512_sub_epi8(end, before), all(LANES as u8 + 1));
 
@@ -155,39 +162,6 @@ const PLACES: [u8; WINDOW] = {
     let mut at = 0;
     while at < WINDOW {
         table[at] = at as u8;
-        at += 1;
-    }
-    table
-};
-
-/// In each octet of a lane: the number of the lane.
-const LANE: [u8; WINDOW] = {
-    let mut table = PLACES;
-    let mut at = 0;
-    while at < WINDOW {
-        table[at] /= LANES as u8;
-        at += 1;
-    }
-    table
-};
-
-/// In each octet of a lane: the number of the lane before; any for the first.
-const LANE_BEFORE: [u8; WINDOW] = {
-    let mut table = LANE;
-    let mut at = 0;
-    while at < WINDOW {
-        table[at] = table[at].saturating_sub(1);
-        at += 1;
-    }
-    table
-};
-
-/// In each octet of a lane: how far it is from the octet behind the lane, which is less than zero.
-const FROM_END: [u8; WINDOW] = {
-    let mut table = PLACES;
-    let mut at = 0;
-    while at < WINDOW {
-        table[at] = (table[at] % LANES as u8).wrapping_sub(LANES as u8);
         at += 1;
     }
     table
