@@ -8,6 +8,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Map, Value, json};
 
 use crate::dialect::Dialect;
+use crate::report::words;
 use crate::runner::{CaseResult, Outcome};
 use crate::spec::Level;
 use crate::trace::{Event, Shown, What};
@@ -250,7 +251,8 @@ pub fn write(names: [&str; 2], pairs: &[Pair<'_>], out: &mut impl Write) -> io::
                     (Some(failure), _) => write!(
                         out,
                         "  expected {}, received {}",
-                        failure.expected, failure.received
+                        words::expected(failure),
+                        words::received(failure)
                     )?,
                     (None, Some(Some(line))) if agreement == Agreement::BothLegal => {
                         write!(out, "  {}", Shown(line))?;
@@ -286,8 +288,8 @@ pub fn json(servers: &[(String, Dialect); 2], pairs: &[Pair<'_>]) -> Value {
         let failure = result.failure.as_ref();
         json!({
             "outcome": result.outcome,
-            "expected": failure.map(|failure| &failure.expected),
-            "received": failure.map(|failure| &failure.received),
+            "expected": failure.map(words::expected),
+            "received": failure.map(words::received),
         })
     };
     let line = |line: &Option<Vec<u8>>| line.as_ref().map(|line| Shown(line).to_string());

@@ -4,7 +4,7 @@ use dashu_ratio::RBig;
 
 use crate::decimal::Printed;
 use crate::exact::{Real, Sample, rational};
-use crate::judge::{self, half_unit};
+use crate::judge::{self, Mismatch, Part, WrongNumber, half_unit};
 use crate::model::Quantity;
 
 /// What the secondary port said before a case.
@@ -72,34 +72,26 @@ impl Base {
     ///
     /// # Errors
     /// Why it cannot be right.
-    pub fn judge(&self, line: &[u8], added: &Sample, ignored: [bool; 3]) -> Result<(), String> {
-        let numbers = judge::numbers(line);
-        let [count, mean, stddev] = numbers.as_slice() else {
-            return Err(format!(
-                "the line holds {} numbers, three are due",
-                numbers.len()
-            ));
-        };
+    pub fn judge(&self, line: &[u8], added: &Sample, ignored: [bool; 3]) -> Result<(), Mismatch> {
+        let numbers = judge::expected_numbers(line, 3)?;
         // The old count is the server's word, so the sum may be beyond a u64.
-        let due = u128::from(self.count) + u128::from(added.count());
-        match count {
-            Printed::Finite(decimal) if decimal.value == RBig::from(due) => {}
-            _ if ignored[0] => {}
-            _ => {
-                return Err(format!(
-                    "the count is wrong: {due} is due, {} more than before the case",
-                    added.count()
-                ));
-            }
-        }
-        let (due_mean, due_stddev) = self.after(added);
-        if !ignored[1] {
-            judge_near(mean, due_mean, due >= 1)
-                .map_err(|why| format!("the mean is wrong: {why}"))?;
-        }
-        if !ignored[2] {
-            judge_near(stddev, due_stddev, due >= 2)
-                .map_err(|why| format!("the standard deviation is wrong: {why}"))?;
+        let expected = u128::from(self.count) + u128::from(added.count());
+        let (mean, stddev) = self.after(added);
+        for (index, part) in Part::OF_SUMMARY.into_iter().enumerate() {
+            let printed = &numbers[index];
+            let judgement = match part {
+                _ if ignored[index] => Ok(()),
+                Part::Mean => judge_near(printed, mean, expected >= 1),
+                Part::Stddev => judge_near(printed, stddev, expected >= 2),
+                Part::Count | Part::Only => match printed {
+                    Printed::Finite(decimal) if decimal.value == RBig::from(expected) => Ok(()),
+                    _ => Err(WrongNumber::Count {
+                        expected,
+                        added: added.count(),
+                    }),
+                },
+            };
+            judgement.map_err(|wrong| wrong.at(part))?;
         }
         Ok(())
     }
@@ -136,7 +128,7 @@ fn spread(candidates: &[f64]) -> Measured {
     }
 }
 
-fn judge_near(printed: &Printed, due: Measured, defined: bool) -> Result<(), String> {
+fn judge_near(printed: &Printed, due: Measured, defined: bool) -> Result<(), WrongNumber> {
     if !defined {
         return judge::judge_quantity(printed, &Quantity::Undefined, false);
     }

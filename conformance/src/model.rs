@@ -2,6 +2,7 @@
 //!
 //! It is written to be obviously right, not fast, and shares no code with the server.
 
+use std::fmt::{self, Display, Formatter};
 use std::str;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -34,6 +35,20 @@ pub enum Quantity {
     Defined(Real),
     /// The mean of nothing, or the deviation of fewer than two values.
     Undefined,
+}
+
+impl Display for Quantity {
+    /// The shortest decimal that reads back to the nearest binary64, or `nan`.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let value = self.to_f64();
+        if value.is_nan() {
+            f.write_str("nan")
+        } else if value != 0.0 && !(1e-5..1e16).contains(&value.abs()) {
+            write!(f, "{value:e}")
+        } else {
+            value.fmt(f)
+        }
+    }
 }
 
 impl Quantity {

@@ -158,7 +158,7 @@ impl Server {
         let line = &line[..end];
         if let Err(why) = judge_line(line, demand, self.claims) {
             panic!(
-                "{} came where {:?} is due: {why}",
+                "{} came where {:?} is due: {why:?}",
                 line.escape_ascii(),
                 demand.what
             );

@@ -1,6 +1,7 @@
 //! Wrong conversations: faults in how lines, ends and processes are treated, recognised by which cases they break and how.
 
 use super::{Certainty, Diagnosis};
+use crate::judge;
 use crate::runner::{CaseResult, Failure, Outcome};
 use crate::spec::Level;
 use crate::trace::What;
@@ -29,7 +30,7 @@ const PATTERNS: &[Pattern] = &[
     Pattern {
         sentence: "a word that only begins like a command is taken for the command; compare the whole line",
         shows: |result, failure| {
-            failure.expected == "error" && result.case.clause.slug.starts_with("command.")
+            failure.expects_error() && result.case.clause.slug.starts_with("command.")
         },
         clauses: &["command.exact"],
     },
@@ -42,7 +43,7 @@ const PATTERNS: &[Pattern] = &[
                 "line.octets",
                 "command.alone",
             ];
-            failure.expected == "error" && at_the_end.contains(&result.case.clause.slug.as_str())
+            failure.expects_error() && at_the_end.contains(&result.case.clause.slug.as_str())
         },
         clauses: &["value.nothing-after"],
     },
@@ -59,7 +60,7 @@ const PATTERNS: &[Pattern] = &[
     Pattern {
         sentence: "commands are compared without regard to case",
         shows: |result, failure| {
-            failure.expected == "error"
+            failure.expects_error()
                 && holds_number(failure)
                 && result.case.clause.slug == "command.case"
         },
@@ -72,7 +73,7 @@ const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         sentence: "a bad line gets no reply",
-        shows: |_, failure| failure.expected == "error" && failure.outcome != Outcome::Reset,
+        shows: |_, failure| failure.expects_error() && failure.outcome != Outcome::Reset,
         clauses: &["error.reply"],
     },
     Pattern {
@@ -106,7 +107,7 @@ const PATTERNS: &[Pattern] = &[
     Pattern {
         sentence: "sessions see what belongs to others; every session needs its own buffers and its own statistics",
         shows: |result, _| {
-            result.case.case.text.contains("together {")
+            result.case.case.transcript.has_concurrent_steps()
                 || result.case.clause.slug.starts_with("isolation.")
         },
         clauses: &["isolation.statistics", "session.concurrent"],
@@ -120,14 +121,12 @@ const PATTERNS: &[Pattern] = &[
     },
     Pattern {
         sentence: "the connection stays open after the exit line",
-        shows: |_, failure| {
-            failure.expected == "the end of the stream" && failure.outcome == Outcome::Timeout
-        },
+        shows: |_, failure| failure.expects_eof() && failure.outcome == Outcome::Timeout,
         clauses: &["session.end"],
     },
     Pattern {
         sentence: "a reply has no newline at its end",
-        shows: |_, failure| failure.received.contains("without a newline"),
+        shows: |_, failure| failure.observed.is_unterminated(),
         clauses: &["line.lf", "command.count"],
     },
 ];
@@ -158,7 +157,7 @@ fn sent_in_pieces(result: &CaseResult<'_>) -> bool {
 
 /// A number was due and an error line came.
 fn refused(failure: &Failure) -> bool {
-    failure.received.starts_with("\"Error") && failure.expected != "error"
+    failure.observed.bytes().starts_with(b"Error") && !failure.expects_error()
 }
 
 fn got_error(result: &CaseResult<'_>) -> bool {
@@ -169,15 +168,11 @@ fn got_error(result: &CaseResult<'_>) -> bool {
 }
 
 fn holds_number(failure: &Failure) -> bool {
-    let printed = failure.received.trim_matches('"').as_bytes();
-    failure.outcome == Outcome::Fail && !crate::judge::numbers(printed).is_empty()
+    failure.outcome == Outcome::Fail && !judge::numbers(failure.observed.bytes()).is_empty()
 }
 
 fn closed(failure: &Failure) -> bool {
-    failure.outcome == Outcome::Reset
-        || failure
-            .received
-            .ends_with("the server closed the connection")
+    failure.outcome == Outcome::Reset || failure.observed.is_eof()
 }
 
 pub(super) fn diagnose(results: &[CaseResult<'_>]) -> Vec<Diagnosis> {

@@ -154,7 +154,7 @@ impl Planner<'_> {
                 Demanded::Means(self.means.clone())
             }
         };
-        let model = format!("`{}`", judge::describe(&owed));
+        let model = format!("`{owed}`");
         let literals = match (&owed, expected) {
             (Demanded::Error, Expected::Error) => return Ok(about(asked, owed)),
             (

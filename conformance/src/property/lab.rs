@@ -9,6 +9,7 @@ use super::memory;
 use super::script::Script;
 use super::write::{self, Due, Written};
 use crate::compare::{self, Agreement, Difference, Ignored};
+use crate::judge::{Mismatch, Part};
 use crate::report::human;
 use crate::runner::{Failure, Outcome, Runner, Settings};
 use crate::spec::{Level, Spec};
@@ -85,7 +86,7 @@ struct Fault {
     outcome: Outcome,
     due: Option<Due>,
     /// Which number of a line with several is wrong.
-    number: Option<String>,
+    number: Option<Part>,
 }
 
 impl Way {
@@ -97,11 +98,11 @@ impl Way {
     /// The same, or what asks for the one number of it that is wrong.
     pub fn wrong(&self) -> Option<Due> {
         let fault = self.fault()?;
-        match (fault.due, fault.number.as_deref()) {
-            (Some(Due::Exit), Some("the count")) => Some(Due::Count),
-            (Some(Due::Exit), Some("the mean")) => Some(Due::Mean),
-            (Some(Due::Exit), Some("the standard deviation")) => Some(Due::Stddev),
-            (Some(Due::Means), Some("the standard deviation")) => Some(Due::MeansStddev),
+        match (fault.due, fault.number) {
+            (Some(Due::Exit), Some(Part::Count)) => Some(Due::Count),
+            (Some(Due::Exit), Some(Part::Mean)) => Some(Due::Mean),
+            (Some(Due::Exit), Some(Part::Stddev)) => Some(Due::Stddev),
+            (Some(Due::Means), Some(Part::Stddev)) => Some(Due::MeansStddev),
             (due, _) => due,
         }
     }
@@ -119,12 +120,15 @@ impl Way {
 impl Trial {
     fn fault(&self) -> Option<Fault> {
         let failure = self.failure.as_ref()?;
-        let which = failure.why.split_once(" is wrong");
+        let number = match failure.mismatch {
+            Some(Mismatch::Number(part, _)) => Some(part),
+            _ => None,
+        };
         Some(Fault {
             outcome: self.outcome,
             // A server that has ended fails wherever the client happens to be.
             due: self.due.filter(|_| self.outcome != Outcome::Crash),
-            number: which.map(|(which, _)| which.to_owned()),
+            number,
         })
     }
 }
@@ -285,14 +289,7 @@ impl Bench {
             );
             return Trial {
                 outcome: Outcome::Error,
-                failure: Some(Failure {
-                    outcome: Outcome::Error,
-                    step: 0..0,
-                    expected: "a transcript that can be read".to_owned(),
-                    received: why,
-                    why: String::new(),
-                    slow: false,
-                }),
+                failure: Some(*Failure::not_run(why)),
                 ..Trial::passed()
             };
         };

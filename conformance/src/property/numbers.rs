@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::exact::Sample;
-use crate::judge::{self, Demand, Demanded};
+use crate::judge::{Demand, Demanded};
 use crate::plan::{Operation, PlannedStep, plan};
 use crate::transcript::{Action, Expected, Literal, Step, StepKind, Transcript};
 
@@ -49,7 +49,7 @@ fn fill(steps: &mut [Step], demands: &BTreeMap<usize, &Demand>) {
 }
 
 fn write_number(expected: &mut Expected, demanded: &Demanded) {
-    let text = judge::describe(demanded);
+    let text = demanded.to_string();
     let words: Vec<Literal> = text
         .split(' ')
         .map(|word| Literal(word.to_owned()))

@@ -12,6 +12,7 @@ use super::explore::Verdict;
 use super::lab::{Attempt, Trial};
 use crate::compare::Agreement;
 use crate::dialect::Dialect;
+use crate::report::words;
 use crate::runner::Outcome;
 use crate::spec::Level;
 use crate::trace::Event;
@@ -260,7 +261,7 @@ fn write_trial(what: &str, trial: &Trial, out: &mut String) -> fmt::Result {
     match &trial.failure {
         None => writeln!(out, "  {BOLD}{what}{BOLD:#}: {}", trial.outcome.name())?,
         Some(failure) => {
-            let (expected, received) = (&failure.expected, &failure.received);
+            let (expected, received) = (words::expected(failure), words::received(failure));
             writeln!(
                 out,
                 "  {BOLD}{what}{BOLD:#}: {expected} was due, {received} came"
@@ -417,8 +418,8 @@ fn finding(finding: &Finding) -> Value {
         let failure = trial.failure.as_ref();
         json!({
             "outcome": trial.outcome,
-            "expected": failure.map(|failure| &failure.expected),
-            "received": failure.map(|failure| &failure.received),
+            "expected": failure.map(words::expected),
+            "received": failure.map(words::received),
             "trace": events(&trial.trace),
         })
     };

@@ -287,7 +287,7 @@ impl Scribe {
             owed => ("model", Demanded::from(owed)),
         };
         self.exits += usize::from(expectation == "exit");
-        let due = judge::describe(&demanded);
+        let due = demanded.to_string();
         match judge::judge_line(line, &demanded.into(), Dialect::Plain) {
             Ok(()) => self.step(number, &format!("< {expectation} # {}", Shown(line))),
             Err(_) => self.odd(number, line, &due),

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use super::{MarkedLine, Report, again, marked_lines, passed_of, printable};
+use super::{MarkedLine, Report, again, marked_lines, passed_of, printable, words};
 use crate::runner::{CaseResult, Outcome};
 use crate::spec::{Level, Spec};
 
@@ -62,10 +62,12 @@ pub fn write_failure(result: &CaseResult<'_>, reach: &str, out: &mut impl Write)
     if let Some(failure) = &result.failure {
         write_transcript(result, out)?;
         writeln!(out)?;
-        writeln!(out, "  expected  {}", failure.expected)?;
-        writeln!(out, "  received  {style}{}{style:#}", failure.received)?;
-        if !failure.why.is_empty() {
-            writeln!(out, "            {}", failure.why)?;
+        writeln!(out, "  expected  {}", words::expected(failure))?;
+        let received = words::received(failure);
+        writeln!(out, "  received  {style}{received}{style:#}")?;
+        let why = words::why(failure);
+        if !why.is_empty() {
+            writeln!(out, "            {why}")?;
         }
     }
     write_trace(result, out)?;

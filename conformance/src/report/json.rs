@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Report;
+use super::{Report, words};
 use crate::dialect::Dialect;
 use crate::runner::{CaseResult, Outcome};
 use crate::spec::{Level, Source};
@@ -33,9 +33,9 @@ struct Failure<'a> {
     step: &'a str,
     /// Its line in the chapter.
     line: usize,
-    expected: &'a str,
-    received: &'a str,
-    why: &'a str,
+    expected: String,
+    received: String,
+    why: String,
     trace: Vec<String>,
     server_output: &'a str,
 }
@@ -73,9 +73,9 @@ fn case<'a>(result: &'a CaseResult<'a>) -> Case<'a> {
         failure: result.failure.as_ref().map(|failure| Failure {
             step: &case.case.text[failure.step.clone()],
             line: case.line_of(failure.step.start),
-            expected: &failure.expected,
-            received: &failure.received,
-            why: &failure.why,
+            expected: words::expected(failure),
+            received: words::received(failure),
+            why: words::why(failure),
             trace: result.trace.iter().map(ToString::to_string).collect(),
             server_output: &result.output,
         }),

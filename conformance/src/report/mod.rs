@@ -14,6 +14,7 @@ pub mod junit;
 #[cfg(feature = "cli")]
 pub mod markdown;
 pub mod tap;
+pub mod words;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -227,10 +228,12 @@ fn in_short(result: &CaseResult<'_>) -> String {
         (Some(failure), _) => {
             let mut text = format!(
                 "expected {}, received {}",
-                failure.expected, failure.received
+                words::expected(failure),
+                words::received(failure)
             );
-            if !failure.why.is_empty() {
-                text.push_str(&format!(": {}", failure.why));
+            let why = words::why(failure);
+            if !why.is_empty() {
+                text.push_str(&format!(": {why}"));
             }
             text
         }

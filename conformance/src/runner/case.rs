@@ -6,14 +6,17 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Failure, Observation, Outcome, OwnServer, Settings, process};
+use super::{
+    Expected, Failure, Late, Observation, Observed, Outcome, OwnServer, Settings, StepResult,
+    process,
+};
 use crate::client::{Connection, End, Next};
 use crate::dialect::GREETING;
-use crate::judge::{self, Demand, Demanded};
+use crate::judge::{self, Demand, Demanded, Mismatch};
 use crate::means::Base;
 use crate::plan::{Operation, Plan, PlannedStep};
 use crate::target::Addresses;
-use crate::trace::{Shown, Trace};
+use crate::trace::Trace;
 use crate::transcript::Port;
 
 /// After the last step, a server has this long to close a connection whose other direction we ended; one that does not close is not at fault here.
@@ -55,11 +58,7 @@ impl<'a> Scene<'a> {
     ///
     /// # Errors
     /// The first failure.
-    pub(super) fn execute(
-        self,
-        plan: &Plan,
-        observations: &mut Vec<Observation>,
-    ) -> Result<(), Failure> {
+    pub(super) fn execute(self, plan: &Plan, observations: &mut Vec<Observation>) -> StepResult {
         let mut actor = Actor {
             scene: &self,
             connections: BTreeMap::new(),
@@ -100,29 +99,12 @@ impl Client {
     }
 }
 
-pub(super) fn failure(
-    outcome: Outcome,
-    step: &PlannedStep,
-    expected: String,
-    received: String,
-    why: &str,
-) -> Failure {
-    Failure {
-        outcome,
-        step: step.span.clone(),
-        expected,
-        received,
-        why: why.to_owned(),
-        slow: false,
-    }
-}
-
 impl Actor<'_> {
-    fn run(&mut self, steps: &[PlannedStep]) -> Result<(), Failure> {
+    fn run(&mut self, steps: &[PlannedStep]) -> StepResult {
         steps.iter().try_for_each(|step| self.step(step))
     }
 
-    fn step(&mut self, step: &PlannedStep) -> Result<(), Failure> {
+    fn step(&mut self, step: &PlannedStep) -> StepResult {
         match &step.operation {
             Operation::Open { port, name } => return self.open(step, *port, name),
             Operation::Pause(duration) => {
@@ -161,7 +143,7 @@ impl Actor<'_> {
         Ok(())
     }
 
-    fn open(&mut self, step: &PlannedStep, port: Port, name: &str) -> Result<(), Failure> {
+    fn open(&mut self, step: &PlannedStep, port: Port, name: &str) -> StepResult {
         let settings = self.scene.settings;
         let (address, greeting) = match port {
             Port::Primary => (
@@ -172,12 +154,11 @@ impl Actor<'_> {
         };
         let connection = Connection::open(name, address, settings.timeout, self.scene.trace)
             .map_err(|error| {
-                failure(
+                Failure::new(
                     Outcome::Error,
-                    step,
-                    format!("a connection to {address}"),
-                    error.to_string(),
-                    "",
+                    step.span.clone(),
+                    Expected::Connection(address),
+                    Observed::NotConnected(error.to_string()),
                 )
             })?;
         self.connections.insert(
@@ -191,7 +172,7 @@ impl Actor<'_> {
     }
 
     /// Runs each lane in a thread of its own, with the connections that it uses.
-    fn together(&mut self, lanes: &[Vec<PlannedStep>]) -> Result<(), Failure> {
+    fn together(&mut self, lanes: &[Vec<PlannedStep>]) -> StepResult {
         let mut actors: Vec<Actor<'_>> = Vec::new();
         for lane in lanes {
             let mut connections = BTreeMap::new();
@@ -224,7 +205,7 @@ impl Actor<'_> {
         results.into_iter().collect()
     }
 
-    fn expect(&mut self, step: &PlannedStep, demand: &Demand) -> Result<(), Failure> {
+    fn expect(&mut self, step: &PlannedStep, demand: &Demand) -> StepResult {
         let timeout = self.scene.settings.timeout;
         let Some(client) = self.connections.get_mut(&step.connection) else {
             return Ok(());
@@ -255,66 +236,40 @@ impl Actor<'_> {
         }
     }
 
-    fn judge(&mut self, step: &PlannedStep, demand: &Demand, next: Next) -> Result<(), Failure> {
+    fn judge(&mut self, step: &PlannedStep, demand: &Demand, next: Next) -> StepResult {
         let ends = matches!(demand.what, Demanded::Eof | Demanded::Rest);
-        let (outcome, received, why) = match next {
+        let (mut mismatch, mut late) = (None, None);
+        let (outcome, observed) = match next {
             Next::Line(line) => match self.judge_line(&line, demand) {
                 Ok(()) => return Ok(()),
-                Err(why) => (Outcome::Fail, Shown(&line).to_string(), why),
+                Err(found) => {
+                    mismatch = Some(found);
+                    (Outcome::Fail, Observed::Line(line))
+                }
             },
             Next::End(End::Eof, rest) if ends && rest.is_empty() => {
                 self.connections.remove(&step.connection);
                 return Ok(());
             }
-            Next::End(end, rest) => {
-                let before = match rest.as_slice() {
-                    [] => String::new(),
-                    rest => format!("{} without a newline, then ", Shown(rest)),
-                };
-                let outcome = if end == End::Reset {
-                    Outcome::Reset
-                } else {
-                    Outcome::Fail
-                };
-                let how = match end {
-                    End::Eof => "the server closed the connection".to_owned(),
-                    End::Reset => "the server reset the connection".to_owned(),
-                    End::Failed(why) => why,
-                };
-                (outcome, format!("{before}{how}"), String::new())
+            Next::End(end, rest) if end == End::Reset => {
+                (Outcome::Reset, Observed::End { end, rest })
             }
+            Next::End(end, rest) => (Outcome::Fail, Observed::End { end, rest }),
             Next::Silence(rest) => {
-                let waited = humantime::format_duration(self.scene.settings.timeout);
-                let received = match rest.as_slice() {
-                    [] => format!("nothing for {waited}"),
-                    rest => format!(
-                        "{} without a newline, then nothing for {waited}",
-                        Shown(rest)
-                    ),
-                };
-                let late = self.wait_for_the_slow(step);
-                return Err(Failure {
-                    slow: late.is_some(),
-                    ..failure(
-                        Outcome::Timeout,
-                        step,
-                        judge::describe(&demand.what),
-                        received,
-                        &late.unwrap_or_default(),
-                    )
-                });
+                late = self.wait_for_the_slow(step);
+                let waited = self.scene.settings.timeout;
+                (Outcome::Timeout, Observed::Silence { rest, waited })
             }
         };
-        Err(failure(
-            outcome,
-            step,
-            judge::describe(&demand.what),
-            received,
-            &why,
-        ))
+        let expected = Expected::Reply(demand.what.clone());
+        Err(Box::new(Failure {
+            mismatch,
+            late,
+            ..Failure::new(outcome, step.span.clone(), expected, observed)
+        }))
     }
 
-    fn judge_line(&self, line: &[u8], demand: &Demand) -> Result<(), String> {
+    fn judge_line(&self, line: &[u8], demand: &Demand) -> Result<(), Mismatch> {
         let judgement = match &demand.what {
             Demanded::Means(added) if !self.scene.base.is_empty() => {
                 self.scene.base.judge(line, added, demand.ignored)
@@ -342,7 +297,7 @@ impl Actor<'_> {
     }
 
     /// Tells a slow server from a silent one: waits once more, with the verdict standing. A server that was silent often is not slow.
-    fn wait_for_the_slow(&mut self, step: &PlannedStep) -> Option<String> {
+    fn wait_for_the_slow(&mut self, step: &PlannedStep) -> Option<Late> {
         /// So often it is worth waiting for.
         const OFTEN: usize = 16;
 
@@ -353,23 +308,20 @@ impl Actor<'_> {
         let timeout = self.scene.settings.timeout;
         let start = Instant::now();
         let client = self.connections.get_mut(&step.connection)?;
-        let late = match client.next_line(timeout) {
-            Next::Line(line) => Shown(&line).to_string(),
-            Next::End(End::Eof, _) => "the end of the stream".to_owned(),
-            Next::End(..) => "a reset".to_owned(),
+        let what = match client.next_line(timeout) {
+            Next::Line(line) => Observed::Line(line),
+            Next::End(end, rest) => Observed::End { end, rest },
             Next::Silence(_) => {
                 silent.fetch_add(1, Ordering::Relaxed);
                 return None;
             }
         };
-        let after = (timeout + start.elapsed()).as_secs_f64();
-        Some(format!(
-            "{late} came after {after:.1} s: the server is slow, not silent; --timeout gives it more time"
-        ))
+        let after = timeout + start.elapsed();
+        Some(Late { what, after })
     }
 
     /// Reads a line and follows the first branch whose first demand accepts it.
-    fn either(&mut self, step: &PlannedStep, branches: &[Vec<PlannedStep>]) -> Result<(), Failure> {
+    fn either(&mut self, step: &PlannedStep, branches: &[Vec<PlannedStep>]) -> StepResult {
         let Some(client) = self.connections.get_mut(&step.connection) else {
             return Ok(());
         };
@@ -390,15 +342,15 @@ impl Actor<'_> {
             }
         }
         first_failure.map_or(Ok(()), |failure| {
-            Err(Failure {
-                why: "no branch begins with this".to_owned(),
-                ..failure
-            })
+            Err(Box::new(Failure {
+                mismatch: Some(Mismatch::NoBranch),
+                ..*failure
+            }))
         })
     }
 
     /// Nothing may be left unread. Ending our direction makes a right server close at once, so that no clock is needed to know that it has said everything.
-    fn finish(&mut self, plan: &Plan) -> Result<(), Failure> {
+    fn finish(&mut self, plan: &Plan) -> StepResult {
         for client in self.connections.values_mut() {
             client.connection.half_close();
         }
@@ -408,13 +360,15 @@ impl Actor<'_> {
                     Next::Line(line) if line == GREETING && client.greeting.is_some() => {}
                     Next::Line(line) => {
                         let last = last_step(&plan.steps, *id).unwrap_or(&plan.steps[0]);
-                        return Err(failure(
-                            Outcome::Fail,
-                            last,
-                            "nothing more".to_owned(),
-                            Shown(&line).to_string(),
-                            "the server sent a line that nothing asked for",
-                        ));
+                        return Err(Box::new(Failure {
+                            mismatch: Some(Mismatch::Unexpected),
+                            ..Failure::new(
+                                Outcome::Fail,
+                                last.span.clone(),
+                                Expected::NothingMore,
+                                Observed::Line(line),
+                            )
+                        }));
                     }
                     _ => break,
                 }

@@ -4,8 +4,8 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::case::{Actor, failure};
-use super::{Failure, Outcome, OwnServer, process};
+use super::case::Actor;
+use super::{Expected, Failure, Observed, Outcome, OwnServer, ProcessState, StepResult, process};
 use crate::plan::PlannedStep;
 use crate::target::Signal;
 use crate::transcript::Check;
@@ -51,90 +51,62 @@ impl OwnServer<'_> {
 
 impl Actor<'_> {
     /// Looks at the process of the server, or does something to it.
-    pub(super) fn check(&mut self, step: &PlannedStep, check: Check) -> Result<(), Failure> {
+    pub(super) fn check(&mut self, step: &PlannedStep, check: Check) -> StepResult {
         let Some(own) = self.scene.own else {
             return Ok(());
         };
-        let limit = self.scene.settings.timeout.max(BEFORE_LONG);
-        let fail = |expected: &str, received: String| {
-            Err(failure(
+        match self.defect(own, check) {
+            None => Ok(()),
+            Some(state) => Err(Box::new(Failure::new(
                 Outcome::Fail,
-                step,
-                expected.to_owned(),
-                received,
-                "",
-            ))
-        };
+                step.span.clone(),
+                Expected::Process(check),
+                Observed::Process(state),
+            ))),
+        }
+    }
+
+    /// What is seen of the process that a check does not allow.
+    fn defect(&self, own: &OwnServer<'_>, check: Check) -> Option<ProcessState> {
+        let limit = self.scene.settings.timeout.max(BEFORE_LONG);
         let id = own.id();
         match check {
             Check::Reaped => {
                 let zombies = || process::zombies_and_descendants(id).0;
-                if process::eventually(limit, || zombies() == 0) {
-                    return Ok(());
-                }
-                fail(
-                    "no child that has ended and is not reaped",
-                    format!("{} zombies", zombies()),
-                )
+                let reaped = process::eventually(limit, || zombies() == 0);
+                (!reaped).then(|| ProcessState::Zombies(zombies()))
             }
             Check::Alone => {
                 let children = || process::zombies_and_descendants(id).1;
-                if process::eventually(limit, || children() == 0) {
-                    return Ok(());
-                }
-                fail(
-                    "no child left when no client is",
-                    format!("{} children", children()),
-                )
+                let alone = process::eventually(limit, || children() == 0);
+                (!alone).then(|| ProcessState::Children(children()))
             }
             Check::Descriptors => {
                 let before = self.scene.descriptors;
-                if process::eventually(limit, || process::descriptors(id) <= before) {
-                    return Ok(());
-                }
-                let (before, now) = (
-                    before.unwrap_or_default(),
-                    process::descriptors(id).unwrap_or_default(),
-                );
-                fail(
-                    "as many open descriptors as when the case began",
-                    format!("{now}, {before} before"),
-                )
+                let same = process::eventually(limit, || process::descriptors(id) <= before);
+                (!same).then(|| ProcessState::Descriptors {
+                    before: before.unwrap_or_default(),
+                    now: process::descriptors(id).unwrap_or_default(),
+                })
             }
             Check::Idle => {
                 // What the last step asked for may take a moment; what never ends does not.
-                if process::eventually(limit, || !process::is_busy(id, BUSY_LOOKS)) {
-                    return Ok(());
-                }
-                fail(
-                    "processes that wait while nobody says anything",
-                    "one that is always running".to_owned(),
-                )
+                let idle = process::eventually(limit, || !process::is_busy(id, BUSY_LOOKS));
+                (!idle).then_some(ProcessState::Busy)
             }
             Check::Terminate => {
                 own.signal(Signal::Terminate);
-                if process::eventually(limit, || own.has_ended()) {
-                    return Ok(());
-                }
-                fail("an end on SIGTERM", "the server still runs".to_owned())
+                let ended = process::eventually(limit, || own.has_ended());
+                (!ended).then_some(ProcessState::Running)
             }
             Check::Kill => {
                 let children = process::running_descendants(id);
                 own.signal(Signal::Kill);
-                if process::eventually(limit, || {
-                    own.has_ended() && process::still_running(&children) == 0
-                }) {
-                    return Ok(());
-                }
-                fail(
-                    "children that end with the server",
-                    format!("{} still run", process::still_running(&children)),
-                )
+                let left = || process::still_running(&children);
+                let ended = process::eventually(limit, || own.has_ended() && left() == 0);
+                (!ended).then(|| ProcessState::Orphans(left()))
             }
-            Check::Restart => match own.restart() {
-                Ok(()) => Ok(()),
-                Err(why) => fail("a server that starts again on the same ports", why),
-            },
+            Check::Restart => own.restart().err().map(ProcessState::NotStarted),
         }
     }
 }

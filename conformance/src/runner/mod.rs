@@ -5,13 +5,13 @@
 
 mod case;
 mod checks;
+mod failure;
 mod own;
 mod pool;
 mod probe;
 mod process;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -26,6 +26,8 @@ use crate::trace::{Event, Trace};
 
 use own::OwnServer;
 
+pub(crate) use failure::StepResult;
+pub use failure::{Expected, Failure, Late, Observed, ProcessState};
 pub use pool::{Order, run_all};
 pub use probe::{Manners, Probed, probe};
 
@@ -89,23 +91,6 @@ impl Outcome {
             Outcome::Pass | Outcome::Skip | Outcome::Xfail | Outcome::Xpass
         )
     }
-}
-
-/// Where and how a case failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// The kind of failure; never a pass.
-    pub outcome: Outcome,
-    /// The step that failed, as a range of the transcript's text.
-    pub step: Range<usize>,
-    /// What was due.
-    pub expected: String,
-    /// What came instead.
-    pub received: String,
-    /// Why that is not good enough; may be empty.
-    pub why: String,
-    /// Whether what was due came, but late.
-    pub slow: bool,
 }
 
 /// The result of a case.
@@ -343,7 +328,10 @@ impl Runner {
         let timeout = self.settings.timeout;
         self.settings.timeout = self.patience(timeout);
         let result = self.attempt(case, data);
-        let slow = result.failure.as_ref().is_some_and(|failure| failure.slow);
+        let slow = result
+            .failure
+            .as_ref()
+            .is_some_and(|failure| failure.late.is_some());
         // A machine that is busy with something else must not decide the verdict.
         let again = slow.then(|| {
             self.settings.timeout = self.patience(timeout * MORE_TIME);
@@ -364,7 +352,7 @@ impl Runner {
         let mut result = CaseResult::new(case, Outcome::Pass, None);
         let trace = Trace::default();
         let attempt = match plan(&case.case.transcript, case.case.dialect, data) {
-            Err(errors) => Err(internal(format!(
+            Err(errors) => Err(Failure::not_run(format!(
                 "the transcript has no plan: {}",
                 errors[0].message
             ))),
@@ -375,7 +363,7 @@ impl Runner {
         };
         if let Err(failure) = attempt {
             result.outcome = failure.outcome;
-            result.failure = Some(failure);
+            result.failure = Some(*failure);
         }
         if result.outcome.is_failure() || self.traces_all {
             result.trace = trace.events();
@@ -405,10 +393,10 @@ impl Runner {
         plan: &Plan,
         trace: &Trace,
         result: &mut CaseResult<'_>,
-    ) -> Result<(), Failure> {
+    ) -> StepResult {
         let addresses = self
             .shared_addresses()
-            .map_err(|error| internal(error.to_string()))?;
+            .map_err(|error| Failure::not_run(error.to_string()))?;
         let scene = case::Scene::new(addresses, &self.settings, Base::default(), trace, None);
         let attempt = scene.execute(plan, &mut result.observations);
         let attempt = match &mut self.shared {
@@ -425,16 +413,11 @@ impl Runner {
     }
 
     /// A case whose means or processes matter: on a server of its own, or on differences.
-    fn run_alone(
-        &mut self,
-        plan: &Plan,
-        trace: &Trace,
-        result: &mut CaseResult<'_>,
-    ) -> Result<(), Failure> {
+    fn run_alone(&mut self, plan: &Plan, trace: &Trace, result: &mut CaseResult<'_>) -> StepResult {
         match &self.target {
             Target::Running(addresses) => {
                 let base = probe::means(*addresses, self.settings.timeout).map_err(|why| {
-                    internal(format!(
+                    Failure::not_run(format!(
                         "the secondary port could not be asked before the case: {why}"
                     ))
                 })?;
@@ -442,8 +425,8 @@ impl Runner {
                 scene.execute(plan, &mut result.observations)
             }
             Target::Launched(launcher) => {
-                let own =
-                    OwnServer::launch(launcher).map_err(|error| internal(error.to_string()))?;
+                let own = OwnServer::launch(launcher)
+                    .map_err(|error| Failure::not_run(error.to_string()))?;
                 let scene = case::Scene::new(
                     own.addresses,
                     &self.settings,
@@ -458,11 +441,7 @@ impl Runner {
     }
 
     /// A server that answered before the case and answers nobody after it was broken by the case, whatever the case saw of it.
-    fn blame_deafness(
-        &mut self,
-        attempt: Result<(), Failure>,
-        addresses: Addresses,
-    ) -> Result<(), Failure> {
+    fn blame_deafness(&mut self, attempt: StepResult, addresses: Addresses) -> StepResult {
         let crashed = attempt
             .as_ref()
             .is_err_and(|failure| failure.outcome == Outcome::Crash);
@@ -475,14 +454,12 @@ impl Runner {
         // Whatever hangs there must not be blamed on the next case.
         self.shared = None;
         let step = attempt.err().map_or(0..0, |failure| failure.step);
-        Err(Failure {
-            outcome: Outcome::Crash,
+        Err(Box::new(Failure::new(
+            Outcome::Crash,
             step,
-            expected: "a server that answers a new session after the case".to_owned(),
-            received: "no answer".to_owned(),
-            why: String::new(),
-            slow: false,
-        })
+            Expected::Answer,
+            Observed::NoAnswer,
+        )))
     }
 
     /// Whether the shared server burns processor time although no client is connected. Then it is replaced, so that the other cases have a machine
@@ -503,24 +480,8 @@ impl Runner {
     }
 }
 
-/// The case did not fail on the server's account.
-fn internal(why: String) -> Failure {
-    Failure {
-        outcome: Outcome::Error,
-        step: 0..0,
-        expected: "the case to run".to_owned(),
-        received: why,
-        why: String::new(),
-        slow: false,
-    }
-}
-
 /// A server that has ended is what matters, whatever the case saw of it.
-fn blame_crash(
-    attempt: Result<(), Failure>,
-    server: &mut Server,
-    output: &mut String,
-) -> Result<(), Failure> {
+fn blame_crash(attempt: StepResult, server: &mut Server, output: &mut String) -> StepResult {
     let status = server.exit_status();
     if attempt.is_err() || status.is_some() {
         *output = server.output();
@@ -529,12 +490,10 @@ fn blame_crash(
         return attempt;
     };
     let step = attempt.err().map_or(0..0, |failure| failure.step);
-    Err(Failure {
-        outcome: Outcome::Crash,
+    Err(Box::new(Failure::new(
+        Outcome::Crash,
         step,
-        expected: "a server that keeps running".to_owned(),
-        received: format!("the server process ended ({status})"),
-        why: String::new(),
-        slow: false,
-    })
+        Expected::Running,
+        Observed::Exited(status),
+    )))
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Failure, blame_crash};
+use super::{StepResult, blame_crash};
 use crate::target::{Addresses, Launcher, Server, Unreachable};
 
 /// A server for one case, which may end it and start it again.
@@ -27,11 +27,7 @@ impl<'a> OwnServer<'a> {
         })
     }
 
-    pub(super) fn finish(
-        self,
-        attempt: Result<(), Failure>,
-        output: &mut String,
-    ) -> Result<(), Failure> {
+    pub(super) fn finish(self, attempt: StepResult, output: &mut String) -> StepResult {
         let mut server = self
             .server
             .into_inner()

@@ -35,6 +35,12 @@ impl Transcript {
         self.any_action(|_, action| matches!(action, Action::Process(_)))
     }
 
+    /// Whether steps of several connections run at the same time.
+    pub fn has_concurrent_steps(&self) -> bool {
+        let is_together = |step: &Step| matches!(step.kind, StepKind::Together { .. });
+        self.steps.iter().any(is_together)
+    }
+
     fn any_action(&self, found: impl Fn(&str, &Action) -> bool) -> bool {
         fn any(steps: &[Step], found: &impl Fn(&str, &Action) -> bool) -> bool {
             steps.iter().any(|step| match &step.kind {

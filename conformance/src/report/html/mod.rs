@@ -7,7 +7,7 @@ mod prose;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{Report, Standing, again, marked_lines, passed_of, printable};
+use super::{Report, Standing, again, marked_lines, passed_of, printable, words};
 use crate::runner::{CaseResult, Outcome};
 use crate::spec::{Clause, Level};
 
@@ -272,8 +272,8 @@ fn failure(result: &CaseResult<'_>) -> Markup {
     html! {
         @if let Some(failure) = &result.failure {
             dl.failure {
-                dt { "expected" } dd { code { (failure.expected) } }
-                dt { "received" } dd { code { (failure.received) } @if !failure.why.is_empty() { p { (failure.why) } } }
+                dt { "expected" } dd { code { (words::expected(failure)) } }
+                dt { "received" } dd { code { (words::received(failure)) } @if let why = words::why(failure) && !why.is_empty() { p { (why) } } }
             }
         }
     }

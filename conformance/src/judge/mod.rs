@@ -1,6 +1,8 @@
 //! Judging what a server sent: is this line the one that is due? By the rules of `spec/transcripts.md`.
 
-use std::fmt::Write;
+mod mismatch;
+
+use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use dashu_int::UBig;
@@ -11,6 +13,8 @@ use crate::dialect::{Dialect, GREETING};
 use crate::exact::{Real, Sample};
 use crate::model::{Asked, Quantity, Reply};
 use crate::transcript::Quoted;
+
+pub use mismatch::{Mismatch, Part, WrongNumber};
 
 /// What the next line, or the end, has to be.
 #[derive(Clone, Debug)]
@@ -116,48 +120,37 @@ impl Demanded {
     }
 }
 
-/// The demand in words or as the transcript would write it.
-pub fn describe(demanded: &Demanded) -> String {
-    match demanded {
-        Demanded::Count(count) => count.to_string(),
-        Demanded::Quantity(quantity) => number_text(quantity),
-        Demanded::Exit { .. } => format!("exit{}", numbers_text(demanded)),
-        Demanded::Means(means) => {
-            let numbers = numbers_text(demanded);
-            let numbers = numbers.trim_start().trim_start_matches(char::is_numeric);
-            format!("means +{}{numbers}", means.count())
-        }
-        Demanded::Error => "error".to_owned(),
-        Demanded::Greeting => Quoted(GREETING).to_string(),
-        Demanded::Exactly(line) => Quoted(line).to_string(),
-        Demanded::Any => "a line".to_owned(),
-        Demanded::Rest => "the end of the stream, after anything".to_owned(),
-        Demanded::Eof => "the end of the stream".to_owned(),
-        Demanded::Nothing(duration) => {
-            format!("nothing for {}", humantime::format_duration(*duration))
+impl Display for Demanded {
+    /// As a transcript would write it, as far as the notation has a word.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Demanded::Count(_) | Demanded::Quantity(_) => {
+                let quantities = self.quantities();
+                quantities.iter().try_for_each(|number| number.fmt(f))
+            }
+            Demanded::Exit { .. } => {
+                f.write_str("exit")?;
+                write_numbers(f, &self.quantities())
+            }
+            Demanded::Means(means) => {
+                write!(f, "means +{}", means.count())?;
+                write_numbers(f, &self.quantities()[1..])
+            }
+            Demanded::Error => f.write_str("error"),
+            Demanded::Greeting => Quoted(GREETING).fmt(f),
+            Demanded::Exactly(line) => Quoted(line).fmt(f),
+            Demanded::Any => f.write_str("a line"),
+            Demanded::Rest => f.write_str("the end of the stream, after anything"),
+            Demanded::Eof => f.write_str("the end of the stream"),
+            Demanded::Nothing(duration) => {
+                write!(f, "nothing for {}", humantime::format_duration(*duration))
+            }
         }
     }
 }
 
-fn numbers_text(demanded: &Demanded) -> String {
-    let mut text = String::new();
-    for quantity in demanded.quantities() {
-        // Writing to a String cannot fail.
-        let _ = write!(text, " {}", number_text(&quantity));
-    }
-    text
-}
-
-/// The shortest decimal that reads back to the number.
-fn number_text(quantity: &Quantity) -> String {
-    let value = quantity.to_f64();
-    if value.is_nan() {
-        "nan".to_owned()
-    } else if value != 0.0 && !(1e-5..1e16).contains(&value.abs()) {
-        format!("{value:e}")
-    } else {
-        value.to_string()
-    }
+fn write_numbers(f: &mut Formatter<'_>, numbers: &[Quantity]) -> fmt::Result {
+    numbers.iter().try_for_each(|number| write!(f, " {number}"))
 }
 
 /// Judges a line without its LF.
@@ -166,7 +159,7 @@ fn number_text(quantity: &Quantity) -> String {
 ///
 /// # Errors
 /// Why the line is not the one that is due.
-pub fn judge_line(line: &[u8], demand: &Demand, claims: Dialect) -> Result<(), String> {
+pub fn judge_line(line: &[u8], demand: &Demand, claims: Dialect) -> Result<(), Mismatch> {
     match &demand.what {
         Demanded::Any => Ok(()),
         Demanded::Exactly(text) => same(line, text),
@@ -176,15 +169,15 @@ pub fn judge_line(line: &[u8], demand: &Demand, claims: Dialect) -> Result<(), S
         Demanded::Quantity(_) | Demanded::Exit { .. } | Demanded::Means(_) => {
             judge_numbers(line, demand)
         }
-        Demanded::Rest | Demanded::Eof | Demanded::Nothing(_) => Err("a line came".to_owned()),
+        Demanded::Rest | Demanded::Eof | Demanded::Nothing(_) => Err(Mismatch::Unexpected),
     }
 }
 
-fn same(line: &[u8], text: &[u8]) -> Result<(), String> {
+fn same(line: &[u8], text: &[u8]) -> Result<(), Mismatch> {
     if line == text {
         Ok(())
     } else {
-        Err("the line differs".to_owned())
+        Err(Mismatch::Text)
     }
 }
 
@@ -205,65 +198,65 @@ pub fn numbers(line: &[u8]) -> Vec<Printed> {
         .collect()
 }
 
-fn judge_error(line: &[u8], claims: Dialect) -> Result<(), String> {
+fn judge_error(line: &[u8], claims: Dialect) -> Result<(), Mismatch> {
     if line.starts_with(b"Error: ") {
         Ok(())
     } else if claims == Dialect::Classic {
-        Err("in the classic dialect an error line starts with `Error: `".to_owned())
+        Err(Mismatch::NotClassicError)
     } else if line.is_empty() {
-        Err("an empty line tells nobody that there was an error".to_owned())
+        Err(Mismatch::EmptyError)
     } else if numbers(line).is_empty() {
         Ok(())
     } else {
-        Err("the line holds a number, so it is no error line".to_owned())
+        Err(Mismatch::NumberInError)
     }
 }
 
-/// As many numbers as are due.
-fn due_numbers(line: &[u8], due: usize) -> Result<Vec<Printed>, String> {
+/// The numbers of a line, if it holds as many as are expected.
+pub(crate) fn expected_numbers(line: &[u8], expected: usize) -> Result<Vec<Printed>, Mismatch> {
     let printed = numbers(line);
     match printed.len() {
-        found if found == due => Ok(printed),
-        0 => Err("there is no number in the line".to_owned()),
-        found => Err(format!("the line holds {found} numbers, {due} are due")),
+        actual if actual == expected => Ok(printed),
+        actual => Err(Mismatch::NumberCount { actual, expected }),
     }
 }
 
-fn judge_lone_count(line: &[u8], due: &[Quantity]) -> Result<(), String> {
-    let printed = due_numbers(line, due.len())?;
+fn judge_lone_count(line: &[u8], expected: &[Quantity]) -> Result<(), Mismatch> {
+    let printed = expected_numbers(line, expected.len())?;
     printed
         .iter()
-        .zip(due)
-        .try_for_each(|(printed, due)| judge_count(printed, due))
+        .zip(expected)
+        .try_for_each(|(printed, expected)| {
+            judge_count(printed, expected).map_err(|wrong| wrong.at(Part::Only))
+        })
 }
 
-const NAMES: [&str; 3] = ["the count", "the mean", "the standard deviation"];
-
-fn judge_numbers(line: &[u8], demand: &Demand) -> Result<(), String> {
-    let due = demand.what.quantities();
-    let printed = due_numbers(line, due.len())?;
-    if let ([printed], [due]) = (printed.as_slice(), due.as_slice()) {
-        return judge_quantity(printed, due, demand.precisely);
+fn judge_numbers(line: &[u8], demand: &Demand) -> Result<(), Mismatch> {
+    let expected = demand.what.quantities();
+    let printed = expected_numbers(line, expected.len())?;
+    if let ([printed], [expected]) = (printed.as_slice(), expected.as_slice()) {
+        return judge_quantity(printed, expected, demand.precisely)
+            .map_err(|wrong| wrong.at(Part::Only));
     }
-    for (index, (printed, due)) in printed.iter().zip(&due).enumerate() {
-        let judgement = match index {
+    for (index, (printed, expected)) in printed.iter().zip(&expected).enumerate() {
+        let judgement = match Part::OF_SUMMARY[index] {
             _ if demand.ignored[index] => Ok(()),
-            0 => judge_count(printed, due),
-            _ => judge_quantity(printed, due, demand.precisely),
+            Part::Count => judge_count(printed, expected),
+            _ => judge_quantity(printed, expected, demand.precisely),
         };
-        judgement.map_err(|why| format!("{} is wrong: {why}", NAMES[index]))?;
+        judgement.map_err(|wrong| wrong.at(Part::OF_SUMMARY[index]))?;
     }
     Ok(())
 }
 
-fn judge_count(printed: &Printed, quantity: &Quantity) -> Result<(), String> {
+fn judge_count(printed: &Printed, quantity: &Quantity) -> Result<(), WrongNumber> {
     match (printed, quantity) {
         (Printed::Finite(decimal), Quantity::Defined(Real::Rational(count)))
             if decimal.value == *count && decimal.decimals == Some(0) =>
         {
             Ok(())
         }
-        _ => Err(format!("{} is due", number_text(quantity))),
+        _ => Err(WrongNumber::Other(quantity.clone())),
     }
 }
 
@@ -275,8 +268,8 @@ pub fn judge_quantity(
     printed: &Printed,
     quantity: &Quantity,
     precisely: bool,
-) -> Result<(), String> {
-    let due = || format!("{} is due", number_text(quantity));
+) -> Result<(), WrongNumber> {
+    let other = || WrongNumber::Other(quantity.clone());
     let real = match (quantity, printed) {
         (Quantity::Undefined, Printed::Nan { negative }) if !(*negative && precisely) => {
             return Ok(());
@@ -287,30 +280,27 @@ pub fn judge_quantity(
             return Ok(());
         }
         (Quantity::Undefined, _) => {
-            return Err("the quantity is undefined, `nan` is due".to_owned());
+            return Err(WrongNumber::Undefined);
         }
         (Quantity::Defined(real), _) => real,
     };
     let exact = real.to_f64();
     match printed {
-        Printed::Nan { .. } => Err(due()),
+        Printed::Nan { .. } => Err(other()),
         Printed::Infinite { negative } => {
             if exact.is_infinite() && exact.is_sign_negative() == *negative {
                 Ok(())
             } else {
-                Err(due())
+                Err(other())
             }
         }
         Printed::Finite(decimal) if precisely => {
             if is_precise(decimal, real, exact) {
                 Ok(())
             } else if is_close(decimal, real) {
-                Err(format!(
-                    "close, but {} is due, or that rounded to the decimals shown, two at least",
-                    number_text(quantity)
-                ))
+                Err(WrongNumber::Imprecise(quantity.clone()))
             } else {
-                Err(due())
+                Err(other())
             }
         }
         Printed::Finite(decimal) => {
@@ -318,7 +308,7 @@ pub fn judge_quantity(
             if is_close(decimal, real) || is_precise(decimal, real, exact) {
                 Ok(())
             } else {
-                Err(due())
+                Err(other())
             }
         }
     }
@@ -448,7 +438,10 @@ mod tests {
         assert!(judge(&demand, "2 2.00 1.41").is_ok());
         assert_eq!(
             judge(&demand, "2 2.00 1.00"),
-            Err("the standard deviation is wrong: 1.4142135623730951 is due".to_owned())
+            Err(
+                WrongNumber::Other(Quantity::stddev(&[1.0, 3.0].into_iter().collect()))
+                    .at(Part::Stddev)
+            )
         );
         demand.ignored[2] = true;
         assert!(judge(&demand, "2 2.00 1.00").is_ok());
