@@ -37,20 +37,33 @@ impl Transcript {
 
     /// Whether steps of several connections run at the same time.
     pub fn has_concurrent_steps(&self) -> bool {
-        let is_together = |step: &Step| matches!(step.kind, StepKind::Together { .. });
-        self.steps.iter().any(is_together)
+        any_step(&self.steps, &|kind| {
+            matches!(kind, StepKind::Together { .. })
+        })
     }
 
     fn any_action(&self, found: impl Fn(&str, &Action) -> bool) -> bool {
-        fn any(steps: &[Step], found: &impl Fn(&str, &Action) -> bool) -> bool {
-            steps.iter().any(|step| match &step.kind {
-                StepKind::Act { connection, action } => found(connection, action),
-                StepKind::Repeat { steps, .. } | StepKind::Together { steps } => any(steps, found),
-                StepKind::Either { branches } => branches.iter().any(|steps| any(steps, found)),
-            })
-        }
-        any(&self.steps, &found)
+        any_step(&self.steps, &|kind| match kind {
+            StepKind::Act { connection, action } => found(connection, action),
+            _ => false,
+        })
     }
+}
+
+/// Whether a step, or one within its blocks, is of this kind.
+fn any_step(steps: &[Step], found: &impl Fn(&StepKind) -> bool) -> bool {
+    steps.iter().any(|step| {
+        found(&step.kind)
+            || match &step.kind {
+                StepKind::Act { .. } => false,
+                StepKind::Repeat { steps, .. } | StepKind::Together { steps } => {
+                    any_step(steps, found)
+                }
+                StepKind::Either { branches } => {
+                    branches.iter().any(|steps| any_step(steps, found))
+                }
+            }
+    })
 }
 
 /// One step and where it stands.
