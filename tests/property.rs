@@ -4,11 +4,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use meta_stats_conformance::dialect::Dialect;
+use meta_stats_conformance::profile::Profile;
 use meta_stats_conformance::property::PROPERTIES;
 use meta_stats_conformance::property::explore::{Options, explore};
 use meta_stats_conformance::property::lab::Subject;
 use meta_stats_conformance::property::report::{self, Exploration};
-use meta_stats_conformance::runner::{Manners, Settings};
+use meta_stats_conformance::runner::Settings;
 use meta_stats_conformance::target::{Launcher, Target};
 
 /// A right server replies at once; the machine that it is tested on may not.
@@ -27,7 +28,7 @@ fn every_property_holds(dialect: Dialect, seed: u64) {
     let name = target.to_string();
     let subject = Subject {
         target,
-        settings: Settings::new(TIMEOUT, Manners::of(dialect)),
+        settings: Settings::new(TIMEOUT, Profile::of(dialect)),
         reach: format!("--dialect {dialect} --spec DIR"),
     };
     let options = Options {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use meta_stats_conformance::dialect::Dialect;
+use meta_stats_conformance::profile::Profile;
 use meta_stats_conformance::report::human;
-use meta_stats_conformance::runner::{Manners, Outcome, Runner, Settings};
+use meta_stats_conformance::runner::{Outcome, Runner, Settings};
 use meta_stats_conformance::spec::{CaseRef, Spec};
 use meta_stats_conformance::target::{Launcher, Server, Target};
 
@@ -71,7 +72,7 @@ fn verify(
     } else {
         Target::Running(shared.addresses)
     };
-    let settings = Settings::new(TIMEOUT, Manners::of(dialect));
+    let settings = Settings::new(TIMEOUT, Profile::of(dialect));
     let result = Runner::new(target, settings).run(case, &spec.data);
     if result.outcome == Outcome::Pass {
         return Ok(());

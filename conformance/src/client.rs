@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
+use crate::sockets;
 use crate::trace::{Trace, What};
 
 /// A connection.
@@ -119,6 +120,36 @@ impl Connection {
             self.broken = true;
             self.trace
                 .record(&self.name, What::SendFailed(error.to_string()));
+        }
+    }
+
+    /// Waits until the server has read what was sent, as far as this system can tell; elsewhere for
+    /// a moment.
+    pub fn wait_until_read(&self) {
+        /// What a server does not read by then it does not want to read.
+        const PATIENCE: Duration = Duration::from_millis(200);
+        /// Without a look at the server's queue.
+        const MOMENT: Duration = Duration::from_millis(10);
+        const GLANCE: Duration = Duration::from_millis(1);
+
+        let ends = self
+            .stream
+            .peer_addr()
+            .and_then(|peer| Ok((peer, self.stream.local_addr()?)));
+        let unread = || {
+            ends.as_ref()
+                .ok()
+                .and_then(|(peer, us)| sockets::unread(*peer, *us))
+        };
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match unread() {
+                Some(0) => return,
+                // The queue of the other end tells nothing, and nothing else announces it.
+                None => return thread::sleep(MOMENT),
+                Some(_) if Instant::now() > deadline => return,
+                Some(_) => thread::sleep(GLANCE),
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Map, Value, json};
 
 use crate::dialect::Dialect;
+use crate::profile::shape;
 use crate::report::words;
 use crate::runner::{CaseResult, Outcome};
 use crate::spec::Level;
@@ -110,8 +111,8 @@ pub struct Pair<'a> {
 pub struct Ignored {
     /// Secondary ports that others use too: what they say depends on more than this run.
     pub ports: Vec<SocketAddr>,
-    /// Greetings, without their LF: they belong to the dialect, and would be the first difference everywhere.
-    pub greetings: Vec<Vec<u8>>,
+    /// Greetings, as the shapes of their lines: they would be the first difference everywhere.
+    pub greetings: Vec<Vec<String>>,
 }
 
 /// Where two servers said different things.
@@ -176,14 +177,13 @@ fn said(trace: &[Event], ignored: &Ignored) -> Vec<(String, Vec<u8>)> {
         }
     }
     for (_, octets) in &mut all {
-        let greeting = ignored
-            .greetings
-            .iter()
-            .find_map(|greeting| octets.strip_prefix(greeting.as_slice()))
-            .and_then(|rest| rest.strip_prefix(b"\n"));
-        if let Some(rest) = greeting {
-            *octets = rest.to_vec();
-        }
+        let greeting = ignored.greetings.iter().find_map(|greeting| {
+            let mut lines = octets.split_inclusive(|&octet| octet == b'\n');
+            let mut same = |known: &String| lines.next().filter(|line| shape(line) == *known);
+            let lengths = greeting.iter().map(|known| same(known).map(<[u8]>::len));
+            lengths.sum::<Option<usize>>().filter(|length| *length > 0)
+        });
+        octets.drain(..greeting.unwrap_or_default());
     }
     // Connections of concurrent steps are opened in any order.
     all.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -411,7 +411,7 @@ mod tests {
     #[test]
     fn a_greeting_is_no_difference_but_a_missing_one_is_no_licence() {
         let ignored = Ignored {
-            greetings: vec![b"Hello".to_vec()],
+            greetings: vec![vec!["Hello".to_owned()]],
             ..Ignored::default()
         };
         let one = [connected(""), received("", "Hello\n1\n")];

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 /// How a server words what the protocol leaves open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {
     /// No greeting; numbers in full.

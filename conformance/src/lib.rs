@@ -5,10 +5,12 @@
 //! | [`transcript`] | the notation: text to steps and back |
 //! | [`spec`], [`finding`], [`lint`] | chapters, clauses, cases; what is wrong with them |
 //! | [`exact`], [`model`] | the reference model: rational arithmetic, and a session that keeps to the specification |
+//! | [`profile`] | how a server words what the seed leaves open |
 //! | [`plan`] | a transcript with every expectation worked out by the model |
 //! | [`decimal`], [`judge`], [`means`] | what a server printed, and whether it is right |
 //! | [`client`], [`trace`] | one connection, and what went over it |
 //! | [`target`], [`runner`] | reaching or starting a server, and running cases against it |
+//! | [`attribution`] | which failures another clause explains |
 //! | [`baseline`], [`diagnose`] | failures that are known, and what explains the others |
 //! | [`load`] | how fast a server takes values |
 //! | [`compare`] | two servers beside each other |
@@ -19,6 +21,7 @@
 //! Invariants: nothing that judges imports the server (the `bundled` feature lets `cli` start it in a process of its own, no more); nothing that
 //! a server sends can make the runner hang, panic or grow without bound; no verdict depends on a clock except that a reply did not come in time.
 
+pub mod attribution;
 pub mod baseline;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -37,10 +40,12 @@ pub mod load;
 pub mod means;
 pub mod model;
 pub mod plan;
+pub mod profile;
 pub mod property;
 pub mod record;
 pub mod report;
 pub mod runner;
+mod sockets;
 pub mod spec;
 pub mod target;
 pub mod trace;

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use crate::finding::Finding;
-use crate::plan::plan;
-use crate::spec::{Chapter, Level, Spec};
+use crate::plan::{Plan, plan};
+use crate::spec::{Case, Chapter, Clause, Level, Spec};
 
 /// Everything that is wrong with a specification, by file and position.
 pub fn lint(spec: &Spec) -> Vec<Finding> {
@@ -27,8 +27,12 @@ pub fn lint(spec: &Spec) -> Vec<Finding> {
             ));
         }
         for case in &clause.cases {
-            let Err(errors) = plan(&case.transcript, case.dialect, &spec.data) else {
-                continue;
+            let errors = match plan(&case.transcript, case.dialect, &spec.data) {
+                Ok(plan) => {
+                    findings.extend(freedom(spec, chapter, clause, case, &plan));
+                    continue;
+                }
+                Err(errors) => errors,
             };
             findings.extend(errors.into_iter().map(|error| {
                 let span = case.span.start + error.span.start..case.span.start + error.span.end;
@@ -44,6 +48,31 @@ pub fn lint(spec: &Spec) -> Vec<Finding> {
     }
     findings.sort_by(|a, b| (&a.path, a.span.start).cmp(&(&b.path, b.span.start)));
     findings
+}
+
+/// A MUST case that fails servers for what only a SHOULD or a MAY clause asks of them.
+fn freedom(
+    spec: &Spec,
+    chapter: &Chapter,
+    clause: &Clause,
+    case: &Case,
+    plan: &Plan,
+) -> Option<Finding> {
+    let level = |slug: &str| {
+        let mut clauses = spec.clauses();
+        clauses.find_map(|(_, clause)| (clause.slug == slug).then_some(clause.level))
+    };
+    let free = |slug: &&&str| !matches!(level(slug), None | Some(Level::Must));
+    let other = plan.free_clauses.iter().find(free)?;
+    (clause.level == Level::Must).then(|| {
+        Finding::new(
+            &chapter.path,
+            &chapter.source,
+            case.id_span.clone(),
+            format!("a case of a MUST clause depends on `{other}`, which servers may break"),
+            format!("a case of `{other}`, or one that does without"),
+        )
+    })
 }
 
 /// A case that could not be read is reported as such; that its clause lacks one would be said twice.

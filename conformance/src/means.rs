@@ -13,10 +13,12 @@ pub struct Base {
     count: u64,
     mean: Measured,
     stddev: Measured,
+    /// Whether mean and deviation are there and finite, so that later ones can be computed.
+    unknown: bool,
 }
 
 /// A number that is known as well as it was printed.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Measured {
     value: f64,
     /// Half the width of what may have been rounded to it.
@@ -24,19 +26,20 @@ struct Measured {
 }
 
 impl Measured {
+    /// None of a number that is not finite.
     fn read(printed: &Printed) -> Option<Measured> {
-        match printed {
-            Printed::Finite(decimal) => {
-                let value = decimal.value.to_f64_fast();
-                let uncertainty = match decimal.decimals {
-                    Some(decimals @ 1..=12) => half_unit(decimals).to_f64_fast(),
-                    _ => value.abs() * 1e-12,
-                };
-                Some(Measured { value, uncertainty })
-            }
-            Printed::Nan { .. } => Some(Measured::default()),
-            Printed::Infinite { .. } => None,
-        }
+        let Printed::Finite(decimal) = printed else {
+            return None;
+        };
+        let value = decimal.value.to_f64_fast();
+        let uncertainty = match decimal.decimals {
+            Some(decimals @ 1..) => half_unit(decimals).to_f64_fast(),
+            // `%g` prints an integer where more than six digits would follow.
+            Some(0) if decimal.significant >= 6 => 0.5,
+            Some(0) => 0.0,
+            None => 5.0 * value.abs() * 10f64.powi(-(decimal.significant as i32)),
+        };
+        Some(Measured { value, uncertainty })
     }
 
     /// The number itself and the two ends of what it may have been.
@@ -49,18 +52,36 @@ impl Measured {
     }
 }
 
+/// The relative error of a square, and of adding one, in double precision.
+const ROUNDING: f64 = 4.0 * f64::EPSILON;
+
 impl Base {
-    /// Reads the line; `None` if it is not one of three numbers, the first a count.
+    /// Reads the line; `None` if it does not begin with a count. What is undefined may be left out.
     pub fn read(line: &[u8]) -> Option<Base> {
         let numbers = judge::numbers(line);
-        let [Printed::Finite(count), mean, stddev] = numbers.as_slice() else {
+        let (Printed::Finite(count), rest) = numbers.split_first()? else {
             return None;
         };
+        let count = u64::try_from(count.value.to_int().value()).ok()?;
+        // Of nothing there is no mean, of fewer than two no deviation.
+        let defined = count.min(2) as usize;
+        if rest.len() > 2 || rest.len() < defined {
+            return None;
+        }
+        let measured: Vec<_> = rest.iter().take(defined).map(Measured::read).collect();
+        let known = |index: usize| measured.get(index).copied().flatten().unwrap_or_default();
         Some(Base {
-            count: u64::try_from(count.value.to_int().value()).ok()?,
-            mean: Measured::read(mean)?,
-            stddev: Measured::read(stddev)?,
+            count,
+            mean: known(0),
+            stddev: known(1),
+            unknown: measured.contains(&None),
         })
+    }
+
+    /// Whether the server holds a mean or a deviation that is not finite, from which nothing can be
+    /// computed.
+    pub fn is_unknown(&self) -> bool {
+        self.unknown
     }
 
     /// Whether there was no mean.
@@ -73,12 +94,14 @@ impl Base {
     /// # Errors
     /// Why it cannot be right.
     pub fn judge(&self, line: &[u8], added: &Sample, ignored: [bool; 3]) -> Result<(), Mismatch> {
-        let numbers = judge::expected_numbers(line, 3)?;
         // The old count is the server's word, so the sum may be beyond a u64.
         let expected = u128::from(self.count) + u128::from(added.count());
         let (mean, stddev) = self.after(added);
+        let numbers = judge::align(line, &quantities(expected, mean, stddev))?;
         for (index, part) in Part::OF_SUMMARY.into_iter().enumerate() {
-            let printed = &numbers[index];
+            let Some(printed) = &numbers[index] else {
+                continue;
+            };
             let judgement = match part {
                 _ if ignored[index] => Ok(()),
                 Part::Mean => judge_near(printed, mean, expected >= 1),
@@ -111,11 +134,32 @@ impl Base {
             for stddev in self.stddev.candidates() {
                 let squares = stddev * stddev * (n - 1.0).max(0.0);
                 let between = (mean - added_mean).powi(2) * n * k / (n + k);
-                stddevs.push(((squares + added_squares + between) / (n + k - 1.0)).sqrt());
+                let variance = (squares + added_squares + between) / (n + k - 1.0);
+                // A sum of squares in double precision loses what is small against the mean.
+                let lost = ROUNDING * (mean * mean + variance) * (n + k);
+                stddevs.extend([variance.sqrt(), (variance + lost).sqrt()]);
+                stddevs.push((variance - lost).max(0.0).sqrt());
             }
         }
         (spread(&means), spread(&stddevs))
     }
+}
+
+/// The three numbers of the line, as far as they are defined.
+fn quantities(count: u128, mean: Measured, stddev: Measured) -> [Quantity; 3] {
+    let defined = |measured: Measured, at_least: u128| {
+        let value = if measured.value.is_finite() {
+            measured.value
+        } else {
+            0.0
+        };
+        match count >= at_least {
+            true => Quantity::Defined(Real::Rational(rational(value))),
+            false => Quantity::Undefined,
+        }
+    };
+    let count = Quantity::Defined(Real::Rational(RBig::from(count)));
+    [count, defined(mean, 1), defined(stddev, 2)]
 }
 
 /// The first candidate, and how far the others lie from it.

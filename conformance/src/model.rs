@@ -2,6 +2,7 @@
 //!
 //! It is written to be obviously right, not fast, and shares no code with the server.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 use std::str;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -132,6 +133,28 @@ fn is_number(word: &str) -> bool {
     mantissa_is_right && exponent_is_right
 }
 
+/// The clause that is no MUST and that decides how servers take a line, if there is one.
+pub fn free_clause(line: &[u8]) -> Option<&'static str> {
+    let text = line.strip_suffix(b"\r").unwrap_or(line);
+    let spaces = text.trim_ascii_start().ends_with(b" ");
+    let word = String::from_utf8_lossy(text.trim_ascii());
+    let is_command =
+        |word: &str| !matches!(request(word.as_bytes()), Request::Bad | Request::Value(_));
+    if word.is_empty() {
+        Some("line.empty")
+    } else if text.len() < line.len() {
+        Some("line.cr")
+    } else if spaces && request(line) != Request::Bad {
+        Some("line.trailing-spaces")
+    } else if !is_command(&word) && is_command(&word.to_ascii_lowercase()) {
+        Some("command.case")
+    } else if is_number(&word) && request(line) == Request::Bad {
+        Some("value.overflow")
+    } else {
+        None
+    }
+}
+
 /// Octets, LF included, that every server accepts in one line.
 const AGREED_LINE: usize = 80;
 
@@ -196,6 +219,12 @@ pub struct Answer {
     pub replies: Vec<Reply>,
     /// What each of them is about.
     pub asked: Vec<Asked>,
+    /// How many values came between each of their lines and the one that was answered before it.
+    pub values_before: Vec<usize>,
+    /// Whether octets came behind `exit`, which nobody has to read.
+    pub beyond_exit: bool,
+    /// Clauses that decide how servers take one of the lines, although servers may do otherwise.
+    pub free_clauses: BTreeSet<&'static str>,
     /// Whether there was a line that is right in itself but longer than every server accepts. It was taken for too long, other servers may
     /// accept it.
     pub depends_on_limit: bool,
@@ -207,6 +236,8 @@ pub struct Session {
     sample: Sample,
     inputs: Inputs,
     partial: Vec<u8>,
+    /// Values since the last line that was answered.
+    unanswered: usize,
     ended: bool,
     /// Whether the agreed length is also the limit, as in the classic dialect.
     limited: bool,
@@ -226,12 +257,14 @@ impl Session {
         let mut answer = Answer::default();
         for piece in octets.split_inclusive(|&octet| octet == b'\n') {
             if self.ended {
+                answer.beyond_exit = true;
                 break;
             }
             self.partial.extend_from_slice(piece);
             if let Some(line) = self.partial.strip_suffix(b"\n") {
                 let too_long = self.partial.len() > AGREED_LINE;
                 let request = request(line);
+                answer.free_clauses.extend(free_clause(line));
                 self.partial.clear();
                 let reply = if too_long && request != Request::Bad {
                     answer.depends_on_limit |= !self.limited;
@@ -241,13 +274,18 @@ impl Session {
                 };
                 if let Some(reply) = reply {
                     answer.replies.push(reply);
+                    let values = std::mem::take(&mut self.unanswered);
+                    answer.values_before.push(values);
                     answer.asked.push(Asked::Session {
                         request,
                         inputs: self.inputs.clone(),
                     });
                 }
                 match request {
-                    Request::Value(value) if !too_long => self.inputs.push(Input::Value(value)),
+                    Request::Value(value) if !too_long => {
+                        self.unanswered += 1;
+                        self.inputs.push(Input::Value(value));
+                    }
                     Request::Value(_) | Request::Bad => self.inputs.push(Input::Bad),
                     _ => {}
                 }
@@ -277,6 +315,11 @@ impl Session {
             }
             Request::Bad => Some(Reply::Error),
         }
+    }
+
+    /// What came of a line that is not complete.
+    pub fn partial(&self) -> &[u8] {
+        &self.partial
     }
 
     /// Whether `exit` was answered.

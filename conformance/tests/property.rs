@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use meta_stats_conformance::dialect::Dialect;
 use meta_stats_conformance::lint::lint;
+use meta_stats_conformance::profile::Profile;
 use meta_stats_conformance::property::examine::Finding;
 use meta_stats_conformance::property::explore::{Options, Verdict, explore};
 use meta_stats_conformance::property::lab::Subject;
 use meta_stats_conformance::property::{PROPERTIES, property};
-use meta_stats_conformance::runner::{Manners, Runner, Settings};
+use meta_stats_conformance::runner::{Runner, Settings};
 use meta_stats_conformance::spec::Spec;
 use meta_stats_conformance::target::{Launcher, Target};
 
@@ -45,7 +46,7 @@ fn target(fault: Option<&str>) -> Target {
 }
 
 fn settings() -> Settings {
-    Settings::new(TIMEOUT, Manners::of(Dialect::Plain))
+    Settings::new(TIMEOUT, Profile::of(Dialect::Plain))
 }
 
 fn subject(fault: Option<&str>) -> Subject {

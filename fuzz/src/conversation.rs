@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use meta_stats_conformance::dialect;
 use meta_stats_conformance::judge::{Demand, Demanded, judge_line};
 use meta_stats_conformance::plan::{Operation, PlannedStep, plan};
+use meta_stats_conformance::profile::Profile;
 use meta_stats_conformance::property::Generators;
 use meta_stats_conformance::property::script::Script;
 use meta_stats_conformance::property::write;
@@ -156,7 +157,7 @@ impl Server {
         let end = end.unwrap_or_else(|| panic!("nothing came where {:?} is due", demand.what));
         let line: Vec<u8> = connection.unread.drain(..=end).collect();
         let line = &line[..end];
-        if let Err(why) = judge_line(line, demand, self.claims) {
+        if let Err(why) = judge_line(line, demand, &Profile::of(self.claims)) {
             panic!(
                 "{} came where {:?} is due: {why:?}",
                 line.escape_ascii(),

@@ -17,6 +17,7 @@ use meta_stats_conformance::exact::Sample;
 use meta_stats_conformance::judge::{Demand, Demanded, judge_line};
 use meta_stats_conformance::means::Base;
 use meta_stats_conformance::model::Quantity;
+use meta_stats_conformance::profile::Profile;
 use meta_stats_conformance::trace::Trace;
 
 use crate::pieces;
@@ -97,8 +98,8 @@ impl Hearing<'_> {
         [1, 2, 3].map(|bit| self.flags >> bit & 1 != 0)
     }
 
-    fn dialect(&self) -> Dialect {
-        Dialect::ALL[usize::from(self.flags >> 4 & 1)]
+    fn profile(&self) -> Profile {
+        Profile::of(Dialect::ALL[usize::from(self.flags >> 4 & 1)])
     }
 
     fn is_over_a_connection(&self) -> bool {
@@ -140,13 +141,13 @@ fn hear(hearing: &Hearing<'_>, said: &[u8]) {
     let means = hearing.values.iter().copied().collect::<Sample>();
     let mut base = None;
     for line in said.split(|&octet| octet == b'\n') {
-        let verdict = judge_line(line, &demand, hearing.dialect());
+        let verdict = judge_line(line, &demand, &hearing.profile());
         let lenient = Demand {
             precisely: false,
             ..demand.clone()
         };
         if verdict.is_ok() {
-            let verdict = judge_line(line, &lenient, hearing.dialect());
+            let verdict = judge_line(line, &lenient, &hearing.profile());
             assert_eq!(
                 verdict,
                 Ok(()),
@@ -182,7 +183,7 @@ fn accepts_what_is_right(hearing: &Hearing<'_>) {
         let counted = fields.by_ref().take(counts).map(|count| count.to_string());
         let line = counted.collect::<Vec<_>>().join(" ");
         let line = fields.fold(line, |line, value| format!("{line} {}", number(value)));
-        judge_line(line.as_bytes(), &demand, hearing.dialect())
+        judge_line(line.as_bytes(), &demand, &hearing.profile())
             .map_err(|why| format!("{line}: {why:?}"))
     };
     let in_full = |value: f64| match value.is_nan() {

@@ -125,7 +125,7 @@ pub(super) fn compare(arguments: &CompareArguments) -> Result<Status, Stop> {
         runner.trace_everything();
         ignored
             .greetings
-            .extend(runner.greeting().map(<[u8]>::to_vec));
+            .push(runner.settings().profile.greeting.clone());
         let named = (name, runner.dialect());
         let order = Order {
             jobs: if runner.launches() { JOBS } else { 1 },

@@ -211,7 +211,7 @@ pub(super) fn explored(
         Stop::new(Status::Usage, message)
     })?;
     let name = |subject: &Subject| {
-        let dialect = subject.settings.manners.dialect;
+        let dialect = subject.settings.profile.dialect;
         (subject.target.to_string(), dialect)
     };
     Ok(Exploration {

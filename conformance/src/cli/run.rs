@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::report::Outlets;
 use super::{RunArguments, Selection, Status, Stop, TargetArguments, load, say};
+use crate::attribution::attribute;
 use crate::baseline::{Baseline, Stale};
 use crate::diagnose::diagnose;
 use crate::dialect::Dialect;
@@ -66,6 +67,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Status, Stop> {
     let mut results = run_all(runner, &cases, &spec.data, &order, &finished);
     progress.finish_and_clear();
     let diagnoses = diagnose(&results);
+    attribute(&mut results);
     let stale = settle_baseline(arguments, baseline, &mut results, &spec)?;
     let report = Report {
         target: name,

@@ -12,12 +12,12 @@ pub enum Mismatch {
     Unexpected,
     /// No branch of an `either` block begins with it.
     NoBranch,
-    /// It is no error line of the classic dialect, which begins with `Error: `.
-    NotClassicError,
+    /// Lines of its kind had another shape when the profile was learned.
+    Shape,
     /// An error line may not be empty.
     EmptyError,
-    /// An error line may not hold a number, which would be taken for a reply.
-    NumberInError,
+    /// An error line may not look like the reply to a good line.
+    ReplyInError,
     /// It holds so many numbers where another number of them is expected.
     NumberCount {
         /// Numbers in the line.

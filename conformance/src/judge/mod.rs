@@ -9,9 +9,10 @@ use dashu_int::UBig;
 use dashu_ratio::RBig;
 
 use crate::decimal::{self, Decimal, Printed};
-use crate::dialect::{Dialect, GREETING};
+use crate::dialect::GREETING;
 use crate::exact::{Real, Sample};
-use crate::model::{Asked, Quantity, Reply};
+use crate::model::{Asked, Quantity, Reply, Request};
+use crate::profile::{LineKind, Profile, has_word};
 use crate::transcript::Quoted;
 
 pub use mismatch::{Mismatch, Part, WrongNumber};
@@ -21,8 +22,15 @@ pub use mismatch::{Mismatch, Part, WrongNumber};
 pub struct Demand {
     /// What it has to be.
     pub what: Demanded,
-    /// Whether numbers have to be the best possible ones.
+    /// Whether numbers have to be the best possible ones, and an end an orderly one.
     pub precisely: bool,
+    /// Whether the line has to have the shape of the profile.
+    pub in_shape: bool,
+    /// How many values were sent between the line that is answered and the one before it. A server
+    /// that acknowledges values sends so many lines first.
+    pub values_before: usize,
+    /// Whether the client has sent what the server need not read, so that it may reset.
+    pub may_reset: bool,
     /// Which numbers of an exit line or a line of the secondary port may be any.
     pub ignored: [bool; 3],
     /// What the reply is about, where the model followed it.
@@ -35,6 +43,9 @@ impl From<Demanded> for Demand {
         Demand {
             what,
             precisely: false,
+            in_shape: false,
+            values_before: 0,
+            may_reset: false,
             ignored: [false; 3],
             asked: None,
         }
@@ -153,21 +164,18 @@ fn write_numbers(f: &mut Formatter<'_>, numbers: &[Quantity]) -> fmt::Result {
     numbers.iter().try_for_each(|number| write!(f, " {number}"))
 }
 
-/// Judges a line without its LF.
-///
-/// `claims` is the dialect that the server speaks: it binds the wording of error lines.
+/// Judges a line without its LF, through the profile of the server.
 ///
 /// # Errors
-/// Why the line is not the one that is due.
-pub fn judge_line(line: &[u8], demand: &Demand, claims: Dialect) -> Result<(), Mismatch> {
+/// How the line differs from the expected one.
+pub fn judge_line(line: &[u8], demand: &Demand, profile: &Profile) -> Result<(), Mismatch> {
     match &demand.what {
         Demanded::Any => Ok(()),
         Demanded::Exactly(text) => same(line, text),
         Demanded::Greeting => same(line, GREETING),
-        Demanded::Error => judge_error(line, claims),
-        Demanded::Count(_) => judge_lone_count(line, &demand.what.quantities()),
-        Demanded::Quantity(_) | Demanded::Exit { .. } | Demanded::Means(_) => {
-            judge_numbers(line, demand)
+        Demanded::Error => judge_error(line, profile, demand.in_shape),
+        Demanded::Count(_) | Demanded::Quantity(_) | Demanded::Exit { .. } | Demanded::Means(_) => {
+            judge_numbers(line, demand, profile)
         }
         Demanded::Rest | Demanded::Eof | Demanded::Nothing(_) => Err(Mismatch::Unexpected),
     }
@@ -182,69 +190,116 @@ fn same(line: &[u8], text: &[u8]) -> Result<(), Mismatch> {
 }
 
 /// The fields of a line: what stands between spaces and the punctuation that labels numbers.
-fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|octet| b" \t\r=,;:()[]".contains(octet))
+pub(crate) fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| b" \t\r=,;:()[]{}<>|/\"'`!?#".contains(byte))
         .filter(|field| !field.is_empty())
 }
 
-/// More numbers are in no reply. Reading one takes its time, and nobody knows how many a hostile server sends.
-const MOST_NUMBERS: usize = 16;
+/// A field as a number; a full stop behind it belongs to the sentence.
+pub(crate) fn number(field: &[u8]) -> Option<Printed> {
+    decimal::parse(field.strip_suffix(b".").unwrap_or(field))
+}
+
+/// More numbers are in no reply. Reading one takes its time, and nobody knows how many a hostile
+/// server sends.
+const MAX_NUMBERS: usize = 16;
 
 /// The first numbers among the fields of a line.
 pub fn numbers(line: &[u8]) -> Vec<Printed> {
-    fields(line)
-        .filter_map(decimal::parse)
-        .take(MOST_NUMBERS)
-        .collect()
+    fields(line).filter_map(number).take(MAX_NUMBERS).collect()
 }
 
-fn judge_error(line: &[u8], claims: Dialect) -> Result<(), Mismatch> {
-    if line.starts_with(b"Error: ") {
+/// Any line that answers a bad line as this server answers bad lines, or that cannot be taken for
+/// the reply to a good one.
+fn judge_error(line: &[u8], profile: &Profile, in_shape: bool) -> Result<(), Mismatch> {
+    let word = || has_word(&String::from_utf8_lossy(line));
+    if line.starts_with(b"Error: ") || profile.error.matches(line) {
         Ok(())
-    } else if claims == Dialect::Classic {
-        Err(Mismatch::NotClassicError)
-    } else if line.is_empty() {
+    } else if line.trim_ascii().is_empty() {
         Err(Mismatch::EmptyError)
-    } else if numbers(line).is_empty() {
+    } else if profile.looks_like_reply(line) {
+        Err(Mismatch::ReplyInError)
+    } else if in_shape && has_word(&profile.error.prefix) {
+        Err(Mismatch::Shape)
+    } else if numbers(line).is_empty() || !profile.shapes.is_empty() && word() {
         Ok(())
     } else {
-        Err(Mismatch::NumberInError)
+        Err(Mismatch::ReplyInError)
     }
 }
 
-/// The numbers of a line, if it holds as many as are expected.
-pub(crate) fn expected_numbers(line: &[u8], expected: usize) -> Result<Vec<Printed>, Mismatch> {
+/// The numbers of a line, each beside what is expected. What is undefined may be left out, or stand
+/// there as a word.
+///
+/// # Errors
+/// If there are too many or too few.
+pub(crate) fn align(line: &[u8], expected: &[Quantity]) -> Result<Vec<Option<Printed>>, Mismatch> {
     let printed = numbers(line);
-    match printed.len() {
-        actual if actual == expected => Ok(printed),
-        actual => Err(Mismatch::NumberCount { actual, expected }),
+    let wrong_count = Mismatch::NumberCount {
+        actual: printed.len(),
+        expected: expected.len(),
+    };
+    if printed.len() == expected.len() {
+        return Ok(printed.into_iter().map(Some).collect());
+    }
+    let is_undefined = |quantity: &&Quantity| **quantity == Quantity::Undefined;
+    let undefined = expected.iter().filter(is_undefined).count();
+    // Only of all undefined quantities together it is certain which number is which.
+    if printed.len() + undefined != expected.len() || line.trim_ascii().is_empty() {
+        return Err(wrong_count);
+    }
+    let mut printed = printed.into_iter();
+    let aligned = expected.iter().map(|quantity| match quantity {
+        Quantity::Undefined => None,
+        Quantity::Defined(_) => printed.next(),
+    });
+    Ok(aligned.collect())
+}
+
+/// Which kind of line answers this.
+fn line_kind(asked: &Asked) -> Option<LineKind> {
+    match asked {
+        Asked::Means { .. } => Some(LineKind::Means),
+        Asked::Session { request, .. } => match request {
+            Request::Count => Some(LineKind::Count),
+            Request::Sum => Some(LineKind::Sum),
+            Request::Mean => Some(LineKind::Mean),
+            Request::Stddev => Some(LineKind::Stddev),
+            Request::Exit => Some(LineKind::Exit),
+            Request::Value(_) | Request::Bad => None,
+        },
     }
 }
 
-fn judge_lone_count(line: &[u8], expected: &[Quantity]) -> Result<(), Mismatch> {
-    let printed = expected_numbers(line, expected.len())?;
-    printed
-        .iter()
-        .zip(expected)
-        .try_for_each(|(printed, expected)| {
-            judge_count(printed, expected).map_err(|wrong| wrong.at(Part::Only))
-        })
-}
-
-fn judge_numbers(line: &[u8], demand: &Demand) -> Result<(), Mismatch> {
+fn judge_numbers(line: &[u8], demand: &Demand, profile: &Profile) -> Result<(), Mismatch> {
     let expected = demand.what.quantities();
-    let printed = expected_numbers(line, expected.len())?;
-    if let ([printed], [expected]) = (printed.as_slice(), expected.as_slice()) {
-        return judge_quantity(printed, expected, demand.precisely)
-            .map_err(|wrong| wrong.at(Part::Only));
-    }
-    for (index, (printed, expected)) in printed.iter().zip(&expected).enumerate() {
-        let judgement = match Part::OF_SUMMARY[index] {
+    let is_defined = |quantity: &Quantity| *quantity != Quantity::Undefined;
+    let parts: &[Part] = match expected.len() {
+        1 => &[Part::Only],
+        _ => &Part::OF_SUMMARY,
+    };
+    for (index, printed) in align(line, &expected)?.iter().enumerate() {
+        let Some(printed) = printed else { continue };
+        let judgement = match parts[index] {
             _ if demand.ignored[index] => Ok(()),
-            Part::Count => judge_count(printed, expected),
-            _ => judge_quantity(printed, expected, demand.precisely),
+            Part::Count => judge_count(printed, &expected[index]),
+            Part::Only if matches!(demand.what, Demanded::Count(_)) => {
+                judge_count(printed, &expected[index])
+            }
+            _ => judge_quantity(printed, &expected[index], demand.precisely),
         };
-        judgement.map_err(|wrong| wrong.at(Part::OF_SUMMARY[index]))?;
+        judgement.map_err(|wrong| wrong.at(parts[index]))?;
+    }
+    if demand.in_shape
+        && expected.iter().all(is_defined)
+        && let Some(kind) = demand.asked.as_ref().and_then(line_kind)
+        && !profile.has_shape(kind, line)
+    {
+        return Err(Mismatch::Shape);
+    }
+    if demand.precisely && expected.len() > numbers(line).len() {
+        // Only `nan` is the best possible reply.
+        return Err(WrongNumber::Undefined.at(parts[expected.len() - 1]));
     }
     Ok(())
 }
@@ -314,9 +369,10 @@ pub fn judge_quantity(
     }
 }
 
-/// The tolerance of a MUST: one part in a million, or the rounding of two or more decimals.
+/// The tolerance of a MUST: six significant digits, which is what `%g` prints, or the rounding of
+/// two or more decimals.
 fn is_close(decimal: &Decimal, real: &Real) -> bool {
-    real.is_within_one_in(1_000_000, &decimal.value) || is_rounded(decimal, real)
+    real.is_within_one_in(200_000, &decimal.value) || is_rounded(decimal, real)
 }
 
 /// Half a unit of the last decimal shown, if there are at least two.
@@ -347,7 +403,12 @@ pub(crate) fn half_unit(decimals: usize) -> RBig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::Dialect;
     use crate::exact::rational;
+
+    fn plain() -> Profile {
+        Profile::of(Dialect::Plain)
+    }
 
     fn judge(reply: &str, exact: f64, precisely: bool) -> bool {
         let demanded = Demanded::Quantity(Quantity::Defined(Real::Rational(rational(exact))));
@@ -355,7 +416,7 @@ mod tests {
             precisely,
             ..demanded.into()
         };
-        judge_line(reply.as_bytes(), &demand, Dialect::Plain).is_ok()
+        judge_line(reply.as_bytes(), &demand, &plain()).is_ok()
     }
 
     #[test]
@@ -423,7 +484,7 @@ mod tests {
                     precisely,
                     ..Demanded::Quantity(Quantity::Undefined).into()
                 };
-                judge_line(reply.as_bytes(), &demand, Dialect::Plain).is_ok()
+                judge_line(reply.as_bytes(), &demand, &plain()).is_ok()
             };
             assert_eq!((judge(false), judge(true)), (must, should), "{reply}");
         }
@@ -433,8 +494,7 @@ mod tests {
     fn a_number_of_a_line_may_be_left_open() {
         let means = Demanded::Means([1.0, 3.0].into_iter().collect());
         let mut demand = Demand::from(means);
-        let judge =
-            |demand: &Demand, line: &str| judge_line(line.as_bytes(), demand, Dialect::Plain);
+        let judge = |demand: &Demand, line: &str| judge_line(line.as_bytes(), demand, &plain());
         assert!(judge(&demand, "2 2.00 1.41").is_ok());
         assert_eq!(
             judge(&demand, "2 2.00 1.00"),
@@ -449,16 +509,78 @@ mod tests {
         assert!(judge(&demand, "2.0 2.00 1.41").is_err());
     }
 
+    fn judge_error_with(line: &str, profile: &Profile) -> bool {
+        judge_line(line.as_bytes(), &Demanded::Error.into(), profile).is_ok()
+    }
+
     #[test]
-    fn error_lines_hold_no_number_unless_they_say_error() {
-        let judge = |line: &[u8], claims| judge_line(line, &Demanded::Error.into(), claims).is_ok();
-        assert!(judge(b"Error: line 7", Dialect::Classic));
-        assert!(judge(b"what?", Dialect::Plain) && !judge(b"what?", Dialect::Classic));
-        assert!(
-            !judge(b"2.00", Dialect::Plain)
-                && !judge(b"", Dialect::Plain)
-                && !judge(b"nan", Dialect::Plain)
-        );
+    fn without_a_profile_error_lines_hold_no_number_unless_they_say_error() {
+        for (line, right) in [
+            ("Error: line 7", true),
+            ("what?", true),
+            ("2.00", false),
+            ("", false),
+            ("nan", false),
+            ("400 bad request", false),
+        ] {
+            assert_eq!(judge_error_with(line, &plain()), right, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_error_line_is_told_from_a_reply_by_what_the_server_says_otherwise() {
+        let mut profile = plain();
+        profile.shapes.insert(LineKind::Count, "#".to_owned());
+        profile
+            .shapes
+            .insert(LineKind::Sum, "the sum is #".to_owned());
+        profile.acknowledgement = Some("ok".to_owned());
+        for (line, right) in [
+            ("400 bad request", true),
+            ("add 17 and 4 is no number", true),
+            ("400", false),
+            ("the sum is 3", false),
+            ("ok", false),
+        ] {
+            assert_eq!(judge_error_with(line, &profile), right, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_undefined_may_be_a_word_or_left_out() {
+        let exit = Demanded::Exit {
+            count: 1,
+            mean: Quantity::Defined(Real::Rational(rational(2.0))),
+            stddev: Quantity::Undefined,
+        };
+        for (line, right) in [
+            ("1 2 nan", true),
+            ("1|2|N/A", true),
+            ("{\"count\":1,\"mean\":2.0,\"stddev\":null}", true),
+            ("count -> 1, mean -> 2.", true),
+            ("1 2 3", false),
+            ("1 nan", false),
+            ("2 2", false),
+        ] {
+            let judged = judge_line(line.as_bytes(), &exit.clone().into(), &plain());
+            assert_eq!(judged.is_ok(), right, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_may_have_to_look_like_the_one_before() {
+        let mut profile = plain();
+        profile.shapes.insert(LineKind::Sum, "sum: #".to_owned());
+        let demand = Demand {
+            in_shape: true,
+            asked: Some(Asked::Session {
+                request: Request::Sum,
+                inputs: crate::model::Inputs::default(),
+            }),
+            ..Demanded::Quantity(Quantity::Defined(Real::Rational(rational(3.0)))).into()
+        };
+        assert_eq!(judge_line(b"sum: 3.0\r", &demand, &profile), Ok(()));
+        assert_eq!(judge_line(b"3", &demand, &profile), Err(Mismatch::Shape));
     }
 
     #[test]
@@ -472,7 +594,7 @@ mod tests {
     fn numbers_without_end_are_not_read_to_the_end() {
         let line = b"1e-4096 ".repeat(100_000);
         let demand = Demanded::Count(1).into();
-        assert!(judge_line(&line, &demand, Dialect::Plain).is_err());
-        assert_eq!(numbers(&line).len(), MOST_NUMBERS);
+        assert!(judge_line(&line, &demand, &plain()).is_err());
+        assert_eq!(numbers(&line).len(), MAX_NUMBERS);
     }
 }

@@ -201,6 +201,7 @@ fn literal_demand(expectation: &Expectation) -> Option<Demand> {
     };
     Some(Demand {
         precisely: expectation.precisely,
+        in_shape: expectation.in_shape,
         ..what.into()
     })
 }

@@ -7,6 +7,7 @@ use super::{Operation, PlannedStep};
 use crate::dialect::Dialect;
 use crate::judge::{self, Demand, Demanded};
 use crate::model::Asked;
+use crate::profile::Profile;
 use crate::transcript::{Expectation, Expected, Literal, Port};
 
 impl Planner<'_> {
@@ -18,7 +19,7 @@ impl Planner<'_> {
         out: &mut Vec<PlannedStep>,
     ) {
         let connection = self.connection(name, span, out);
-        let (id, branched) = (connection.id, connection.branched);
+        let (id, branched, may_reset) = (connection.id, connection.branched, connection.surplus);
         if let Some(line) = connection.unsettled.take() {
             self.error(
                 &line,
@@ -27,13 +28,14 @@ impl Planner<'_> {
             );
         }
         let mut demands = Vec::new();
-        let precisely = expectation.precisely;
-        let mut demand = |what: Demanded| {
-            demands.push(Demand {
-                precisely,
-                ..what.into()
-            });
+        let (precisely, in_shape) = (expectation.precisely, expectation.in_shape);
+        let strict = |demand: Demand| Demand {
+            precisely,
+            in_shape,
+            may_reset,
+            ..demand
         };
+        let mut demand = |what: Demanded| demands.push(strict(what.into()));
         match &expectation.what {
             Expected::Eof => {
                 self.end_is_due(span, name);
@@ -57,15 +59,18 @@ impl Planner<'_> {
             Expected::Greeting => demand(Demanded::Greeting),
             Expected::Any(lines) => {
                 for _ in 0..*lines {
-                    if self.receive(name).is_none() {
+                    let Some(owed) = self.receive(name) else {
                         self.error(
                             span,
                             "no reply is due here",
                             "an expectation after what asks for it",
                         );
                         break;
-                    }
-                    demand(Demanded::Any);
+                    };
+                    demands.push(Demand {
+                        values_before: owed.values_before(),
+                        ..strict(Demanded::Any.into())
+                    });
                 }
             }
             one_line => {
@@ -78,8 +83,8 @@ impl Planner<'_> {
                 };
                 match self.demanded(span, &owed, one_line) {
                     Ok(demand) => demands.push(Demand {
-                        precisely,
-                        ..demand
+                        values_before: owed.values_before(),
+                        ..strict(demand)
                     }),
                     Err((message, allowed)) => self.error(span, message, allowed),
                 }
@@ -131,13 +136,13 @@ impl Planner<'_> {
         expected: &Expected,
     ) -> Result<Demand, (String, String)> {
         let asked = match owed {
-            Owed::Reply(_, asked) => asked.clone(),
+            Owed::Reply { asked, .. } => asked.clone(),
             Owed::Means => Asked::Means {
                 sessions: self.exited.as_slice().into(),
             },
         };
         let owed = match owed {
-            Owed::Reply(reply, _) => Demanded::from(reply.clone()),
+            Owed::Reply { reply, .. } => Demanded::from(reply.clone()),
             Owed::Means => {
                 if let Some(doubtful) = self
                     .doubtful
@@ -179,7 +184,7 @@ impl Planner<'_> {
                 count.into_iter().chain(numbers).collect()
             }
             (_, Expected::Exactly(line)) => {
-                return match judge::judge_line(line, &owed.into(), Dialect::Plain) {
+                return match judge::judge_line(line, &owed.into(), &Profile::of(Dialect::Plain)) {
                     Ok(()) => Ok(about(asked, Demanded::Exactly(line.clone()))),
                     Err(_) => Err((
                         "the reference model computes another reply".to_owned(),

@@ -5,7 +5,7 @@ mod blocks;
 mod expect;
 mod planner;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,11 @@ use planner::Planner;
 pub struct Plan {
     /// The steps.
     pub steps: Vec<PlannedStep>,
+    /// Whether a session ends with a mean that is undefined, or so large that a server which adds up
+    /// squares in double precision has no digits left for the means of later sessions.
+    pub leaves_extreme: bool,
+    /// Clauses on which the expectations depend although they are no MUST.
+    pub free_clauses: BTreeSet<&'static str>,
 }
 
 /// One thing to do.

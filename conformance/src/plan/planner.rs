@@ -1,6 +1,6 @@
 //! The state of planning: which connections are open, and what the model owes on them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{MOST_MEBIOCTETS, MOST_STEPS, Operation, Plan, PlannedStep};
 use crate::dialect::Dialect;
 use crate::exact::{Sample, rational};
-use crate::model::{Asked, Inputs, Quantity, Reply, Session};
+use crate::model::{self, Asked, Inputs, Reply, Request, Session};
 use crate::transcript::{Action, Piece, Port, Step, StepKind, SyntaxError, Transcript};
 
 pub(super) struct Planner<'a> {
@@ -25,6 +25,12 @@ pub(super) struct Planner<'a> {
     pub(super) errors: Vec<SyntaxError>,
     /// How many octets are sent.
     octets: usize,
+    /// Whether a mean is left behind that other cases cannot be judged beside.
+    leaves_extreme: bool,
+    /// Clauses on which the expectations depend although they are no MUST.
+    free_clauses: BTreeSet<&'static str>,
+    /// Whether a session without values has ended by `exit`.
+    empty_exit: bool,
 }
 
 /// A connection as the model sees it.
@@ -38,6 +44,8 @@ pub(super) struct Connection {
     pub(super) half_closed: bool,
     /// Whether an `either` block has made the state unknown.
     pub(super) branched: bool,
+    /// Whether the client has sent what the server need not read.
+    pub(super) surplus: bool,
     /// A line whose meaning depends on the limit of the server; only `either` can follow.
     pub(super) unsettled: Option<Range<usize>>,
 }
@@ -45,9 +53,28 @@ pub(super) struct Connection {
 /// What a server sends of itself or in reply.
 #[derive(Clone, Debug)]
 pub(super) enum Owed {
-    Reply(Reply, Asked),
+    Reply {
+        reply: Reply,
+        asked: Asked,
+        /// How many values were sent since the line before that is answered.
+        values_before: usize,
+    },
     Means,
 }
+
+impl Owed {
+    /// How many values were sent since the line before that is answered.
+    pub(super) fn values_before(&self) -> usize {
+        match self {
+            Owed::Reply { values_before, .. } => *values_before,
+            Owed::Means => 0,
+        }
+    }
+}
+
+/// A mean beyond this costs a server that adds up squares in double precision the digits of the
+/// means that come later.
+const MAX_LEFT_MEAN: f64 = 1e6;
 
 impl<'a> Planner<'a> {
     pub(super) fn new(dialect: Option<Dialect>, data: &'a BTreeMap<String, Vec<u8>>) -> Self {
@@ -61,6 +88,9 @@ impl<'a> Planner<'a> {
             doubtful: None,
             errors: Vec::new(),
             octets: 0,
+            leaves_extreme: false,
+            free_clauses: BTreeSet::new(),
+            empty_exit: false,
         }
     }
 
@@ -70,7 +100,11 @@ impl<'a> Planner<'a> {
         let steps = self.sequence(&unrolled);
         self.leave_nothing_unread();
         if self.errors.is_empty() {
-            return Ok(Plan { steps });
+            return Ok(Plan {
+                steps,
+                leaves_extreme: self.leaves_extreme,
+                free_clauses: self.free_clauses,
+            });
         }
         self.errors.sort_by_key(|error| error.span.start);
         self.errors.dedup();
@@ -179,6 +213,7 @@ impl<'a> Planner<'a> {
             half_closed: false,
             branched: false,
             unsettled: None,
+            surplus: false,
         };
         self.open.insert(name.to_owned(), connection);
         out.push(PlannedStep {
@@ -276,7 +311,11 @@ impl<'a> Planner<'a> {
             }
             Action::Expect(expectation) => return self.expect(span, name, expectation, out),
             Action::HalfClose => {
-                self.connection(name, span, out).half_closed = true;
+                let connection = self.connection(name, span, out);
+                connection.half_closed = true;
+                if !connection.session.partial().is_empty() {
+                    self.free_clauses.insert("session.unterminated");
+                }
                 Operation::HalfClose
             }
             Action::Close => Operation::Close,
@@ -318,23 +357,44 @@ impl<'a> Planner<'a> {
             );
         }
         if connection.port == Port::Secondary {
+            connection.surplus = true;
             return;
         }
         let answer = connection.session.receive(octets);
-        let owed = answer.replies.into_iter().zip(answer.asked);
+        connection.surplus |= answer.beyond_exit;
+        let owed = answer
+            .replies
+            .into_iter()
+            .zip(answer.asked)
+            .zip(answer.values_before)
+            .map(|((reply, asked), values_before)| Owed::Reply {
+                reply,
+                asked,
+                values_before,
+            });
         connection
             .owed
-            .extend(owed.map(|(reply, asked)| (Owed::Reply(reply, asked), span.clone())));
+            .extend(owed.map(|owed| (owed, span.clone())));
         if answer.depends_on_limit {
             connection.unsettled = Some(span.clone());
         }
+        self.free_clauses.extend(answer.free_clauses);
     }
 
     /// A connection ends without our having waited for what it still owes.
     fn forget(&mut self, name: &str) {
         if let Some(connection) = self.open.remove(name) {
+            if model::request(connection.session.partial()) == Request::Exit {
+                self.free_clauses.insert("session.unterminated");
+            }
             for (owed, span) in connection.owed {
-                if matches!(owed, Owed::Reply(Reply::Exit { count: 1.., .. }, _)) {
+                if matches!(
+                    owed,
+                    Owed::Reply {
+                        reply: Reply::Exit { count: 1.., .. },
+                        ..
+                    }
+                ) {
                     self.doubtful = Some(span);
                 }
             }
@@ -345,11 +405,22 @@ impl<'a> Planner<'a> {
     pub(super) fn receive(&mut self, name: &str) -> Option<Owed> {
         let connection = self.open.get_mut(name)?;
         let (owed, _) = connection.owed.pop_front()?;
-        if let Owed::Reply(Reply::Exit { mean, .. }, Asked::Session { inputs, .. }) = &owed {
+        if let Owed::Reply {
+            reply: Reply::Exit { mean, .. },
+            asked: Asked::Session { inputs, .. },
+            ..
+        } = &owed
+        {
             self.exited.push(inputs.clone());
-            if let Quantity::Defined(_) = mean {
-                self.means.add(&rational(mean.to_f64()));
+            let mean = mean.to_f64();
+            self.leaves_extreme |= mean.is_nan() || mean.abs() > MAX_LEFT_MEAN;
+            self.empty_exit |= mean.is_nan();
+            if !mean.is_nan() {
+                self.means.add(&rational(mean));
             }
+        }
+        if self.empty_exit && matches!(owed, Owed::Means) {
+            self.free_clauses.insert("meta.empty-session");
         }
         Some(owed)
     }

@@ -171,8 +171,8 @@ impl Lab {
             if let Target::Running(addresses) = &subject.target {
                 ignored.ports.push(addresses.secondary);
             }
-            let greeting = &subject.settings.manners.greeting;
-            ignored.greetings.extend(greeting.clone());
+            let greeting = &subject.settings.profile.greeting;
+            ignored.greetings.push(greeting.clone());
         }
         let mut lab = Lab {
             benches: Vec::new(),
@@ -293,7 +293,7 @@ impl Bench {
                 ..Trial::passed()
             };
         };
-        let result = self.runner.run(case, &BTreeMap::new());
+        let result = self.runner.run_as_written(case, &BTreeMap::new());
         let mut told = Vec::new();
         let mut due = None;
         if let Some(failure) = &result.failure {

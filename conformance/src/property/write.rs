@@ -157,6 +157,7 @@ impl Writer<'_> {
         let expectation = Expectation {
             what,
             precisely: numeric && self.script.precisely,
+            in_shape: false,
         };
         self.dues.push(due);
         self.steps.push(act(name, Action::Expect(expectation)));

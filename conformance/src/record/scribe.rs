@@ -9,6 +9,7 @@ use crate::dialect::{Dialect, GREETING};
 use crate::judge::{self, Demanded};
 use crate::means::Base;
 use crate::model::{Reply, Session};
+use crate::profile::Profile;
 use crate::trace::Shown;
 use crate::transcript::{self, Action, Port, Quoted, StepKind};
 
@@ -288,7 +289,7 @@ impl Scribe {
         };
         self.exits += usize::from(expectation == "exit");
         let due = demanded.to_string();
-        match judge::judge_line(line, &demanded.into(), Dialect::Plain) {
+        match judge::judge_line(line, &demanded.into(), &Profile::of(Dialect::Plain)) {
             Ok(()) => self.step(number, &format!("< {expectation} # {}", Shown(line))),
             Err(_) => self.odd(number, line, &due),
         }

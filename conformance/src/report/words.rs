@@ -103,11 +103,14 @@ fn mismatch_text(mismatch: &Mismatch) -> String {
         Mismatch::Text => "the line differs".to_owned(),
         Mismatch::Unexpected => "the server sent a line that nothing asked for".to_owned(),
         Mismatch::NoBranch => "no branch begins with this".to_owned(),
-        Mismatch::NotClassicError => {
-            "in the classic dialect an error line starts with `Error: `".to_owned()
+        Mismatch::Shape => {
+            "lines of this kind looked otherwise when the runner learned how the server talks"
+                .to_owned()
         }
         Mismatch::EmptyError => "an empty line tells nobody that there was an error".to_owned(),
-        Mismatch::NumberInError => "the line holds a number, so it is no error line".to_owned(),
+        Mismatch::ReplyInError => {
+            "the line looks like the reply to a good line, so it is no error line".to_owned()
+        }
         Mismatch::NumberCount { actual: 0, .. } => "there is no number in the line".to_owned(),
         Mismatch::NumberCount { actual, expected } => {
             format!("the line holds {actual} numbers, {expected} are expected")

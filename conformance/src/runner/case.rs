@@ -1,6 +1,6 @@
 //! Carrying out the plan of one case.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -11,16 +11,22 @@ use super::{
     process,
 };
 use crate::client::{Connection, End, Next};
-use crate::dialect::GREETING;
 use crate::judge::{self, Demand, Demanded, Mismatch};
 use crate::means::Base;
 use crate::plan::{Operation, Plan, PlannedStep};
+use crate::profile::shape;
 use crate::target::Addresses;
 use crate::trace::Trace;
 use crate::transcript::Port;
 
 /// After the last step, a server has this long to close a connection whose other direction we ended; one that does not close is not at fault here.
 const SETTLE: Duration = Duration::from_millis(50);
+
+/// The same, as long as most connections are closed in time.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
+/// So many silences in a run are worth waiting for.
+const MAX_SILENCES: usize = 16;
 
 /// Where a plan is carried out.
 pub(super) struct Scene<'a> {
@@ -32,6 +38,8 @@ pub(super) struct Scene<'a> {
     pub(super) own: Option<&'a OwnServer<'a>>,
     /// Its descriptors when the case began.
     pub(super) descriptors: Option<usize>,
+    /// Whether lines that acknowledge values are read away.
+    acknowledged: bool,
     observations: Mutex<Vec<Observation>>,
 }
 
@@ -50,6 +58,7 @@ impl<'a> Scene<'a> {
             trace,
             own,
             descriptors: own.and_then(|own| process::descriptors(own.id())),
+            acknowledged: settings.profile.acknowledgement.is_some(),
             observations: Mutex::default(),
         }
     }
@@ -83,19 +92,67 @@ pub(super) struct Actor<'a> {
 
 struct Client {
     connection: Connection,
-    /// A line that may come first and is not worth mentioning.
-    greeting: Option<Vec<u8>>,
+    /// The shapes of the lines that may come first and are not worth mentioning.
+    greeting: VecDeque<String>,
+    /// What is not sent yet of a line, where lines are sent one by one.
+    partial: Vec<u8>,
+    half_closed: bool,
+    /// Lines that acknowledge values which the transcript has not come to.
+    acknowledgements_read: usize,
 }
 
 impl Client {
     fn next_line(&mut self, timeout: Duration) -> Next {
-        let next = self.connection.next_line(timeout);
-        match (&next, self.greeting.take()) {
-            (Next::Line(line), Some(greeting)) if *line == greeting => {
-                self.connection.next_line(timeout)
+        loop {
+            let next = self.connection.next_line(timeout);
+            match (&next, self.greeting.front()) {
+                (Next::Line(line), Some(known)) if *known == shape(line) => {
+                    self.greeting.pop_front();
+                }
+                _ => {
+                    self.greeting.clear();
+                    return next;
+                }
             }
-            _ => next,
         }
+    }
+
+    /// Sends each line by itself, when the server has read the one before it.
+    fn send_line_by_line(&mut self, bytes: &[u8]) {
+        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+            self.partial.extend_from_slice(piece);
+            if piece.ends_with(b"\n") {
+                self.flush();
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.partial.is_empty() {
+            self.connection.send(&std::mem::take(&mut self.partial));
+            self.connection.wait_until_read();
+        }
+    }
+
+    /// Reads the lines away that acknowledge so many values, as far as that is not done.
+    ///
+    /// # Errors
+    /// What came in place of one of them.
+    fn skip_acknowledgements(&mut self, values: usize, timeout: Duration) -> Result<(), Next> {
+        let read = values.min(self.acknowledgements_read);
+        self.acknowledgements_read -= read;
+        for _ in read..values {
+            match self.next_line(timeout) {
+                Next::Line(_) => {}
+                next => return Err(next),
+            }
+        }
+        Ok(())
+    }
+
+    fn half_close(&mut self) {
+        self.half_closed = true;
+        self.connection.half_close();
     }
 }
 
@@ -120,9 +177,15 @@ impl Actor<'_> {
             // It ended in another branch than the one that the plan assumed.
             return Ok(());
         };
+        if !matches!(step.operation, Operation::Send(_)) {
+            client.flush();
+        }
         match &step.operation {
+            Operation::Send(octets) if self.scene.settings.line_by_line => {
+                client.send_line_by_line(octets);
+            }
             Operation::Send(octets) => client.connection.send(octets),
-            Operation::HalfClose => client.connection.half_close(),
+            Operation::HalfClose => client.half_close(),
             Operation::Expect(demand) => self.expect(step, demand)?,
             Operation::Either(branches) => self.either(step, branches)?,
             Operation::Close => {
@@ -148,9 +211,9 @@ impl Actor<'_> {
         let (address, greeting) = match port {
             Port::Primary => (
                 self.scene.addresses.primary,
-                settings.manners.greeting.clone(),
+                settings.profile.greeting.clone().into(),
             ),
-            Port::Secondary => (self.scene.addresses.secondary, None),
+            Port::Secondary => (self.scene.addresses.secondary, VecDeque::new()),
         };
         let connection = Connection::open(name, address, settings.timeout, self.scene.trace)
             .map_err(|error| {
@@ -166,6 +229,9 @@ impl Actor<'_> {
             Client {
                 connection,
                 greeting,
+                partial: Vec::new(),
+                half_closed: false,
+                acknowledgements_read: 0,
             },
         );
         Ok(())
@@ -207,33 +273,43 @@ impl Actor<'_> {
 
     fn expect(&mut self, step: &PlannedStep, demand: &Demand) -> StepResult {
         let timeout = self.scene.settings.timeout;
+        let acknowledged = self.scene.acknowledged;
         let Some(client) = self.connections.get_mut(&step.connection) else {
             return Ok(());
         };
-        match &demand.what {
+        if acknowledged
+            && let Err(next) = client.skip_acknowledgements(demand.values_before, timeout)
+        {
+            return self.judge(step, demand, next);
+        }
+        let next = match &demand.what {
             Demanded::Greeting => {
-                client.greeting = None;
-                let next = client.connection.next_line(timeout);
-                self.judge(step, demand, next)
+                client.greeting.clear();
+                client.connection.next_line(timeout)
             }
             Demanded::Nothing(duration) => {
-                let duration = self.scene.settings.stretched(*duration);
-                let next = client.next_line(duration);
-                match next {
-                    Next::Silence(rest) if rest.is_empty() => Ok(()),
-                    next => self.judge(step, demand, next),
+                match client.next_line(self.scene.settings.stretched(*duration)) {
+                    Next::Silence(rest) if rest.is_empty() => return Ok(()),
+                    Next::Line(_) if acknowledged && !demand.precisely => {
+                        client.acknowledgements_read += 1;
+                        return Ok(());
+                    }
+                    next => next,
                 }
             }
             Demanded::Rest => {
                 let end = client.connection.skip_to_end(timeout);
-                let next = end.map_or(Next::Silence(Vec::new()), |end| Next::End(end, Vec::new()));
-                self.judge(step, demand, next)
+                end.map_or(Next::Silence(Vec::new()), |end| Next::End(end, Vec::new()))
             }
-            _ => {
-                let next = client.next_line(timeout);
-                self.judge(step, demand, next)
-            }
-        }
+            Demanded::Eof if acknowledged => loop {
+                match client.next_line(timeout) {
+                    Next::Line(_) => {}
+                    next => break next,
+                }
+            },
+            _ => client.next_line(timeout),
+        };
+        self.judge(step, demand, next)
     }
 
     fn judge(&mut self, step: &PlannedStep, demand: &Demand, next: Next) -> StepResult {
@@ -247,7 +323,7 @@ impl Actor<'_> {
                     (Outcome::Fail, Observed::Line(line))
                 }
             },
-            Next::End(End::Eof, rest) if ends && rest.is_empty() => {
+            Next::End(end, rest) if ends && rest.is_empty() && is_right_end(&end, demand) => {
                 self.connections.remove(&step.connection);
                 return Ok(());
             }
@@ -262,9 +338,12 @@ impl Actor<'_> {
             }
         };
         let expected = Expected::Reply(demand.what.clone());
+        let client = self.connections.get(&step.connection);
         Err(Box::new(Failure {
             mismatch,
             late,
+            half_closed: client.is_some_and(|client| client.half_closed),
+            unread: demand.may_reset,
             ..Failure::new(outcome, step.span.clone(), expected, observed)
         }))
     }
@@ -274,7 +353,7 @@ impl Actor<'_> {
             Demanded::Means(added) if !self.scene.base.is_empty() => {
                 self.scene.base.judge(line, added, demand.ignored)
             }
-            _ => judge::judge_line(line, demand, self.scene.settings.manners.dialect),
+            _ => judge::judge_line(line, demand, &self.scene.settings.profile),
         };
         // On top of what was there before the case, a line of the secondary port tells nothing about formulas.
         if let Some(asked) = &demand.asked
@@ -298,11 +377,8 @@ impl Actor<'_> {
 
     /// Tells a slow server from a silent one: waits once more, with the verdict standing. A server that was silent often is not slow.
     fn wait_for_the_slow(&mut self, step: &PlannedStep) -> Option<Late> {
-        /// So often it is worth waiting for.
-        const OFTEN: usize = 16;
-
         let silent = &self.scene.settings.silent;
-        if silent.load(Ordering::Relaxed) >= OFTEN {
+        if silent.load(Ordering::Relaxed) >= MAX_SILENCES {
             return None;
         }
         let timeout = self.scene.settings.timeout;
@@ -325,7 +401,13 @@ impl Actor<'_> {
         let Some(client) = self.connections.get_mut(&step.connection) else {
             return Ok(());
         };
-        let next = client.next_line(self.scene.settings.timeout);
+        let timeout = self.scene.settings.timeout;
+        let values = branches.first().map_or(0, |branch| values_before(branch));
+        let next = match self.scene.acknowledged {
+            true => client.skip_acknowledgements(values, timeout),
+            false => Ok(()),
+        };
+        let next = next.map_or_else(|next| next, |()| client.next_line(timeout));
         let mut first_failure = None;
         for branch in branches {
             let Some((first, rest)) = branch.split_first() else {
@@ -349,19 +431,30 @@ impl Actor<'_> {
         })
     }
 
-    /// Nothing may be left unread. Ending our direction makes a right server close at once, so that no clock is needed to know that it has said everything.
+    /// Nothing may be left unread. Ending our direction makes a right server close at once, so that
+    /// no clock is needed to know that it has said everything.
     fn finish(&mut self, plan: &Plan) -> StepResult {
+        let settings = self.scene.settings;
         for client in self.connections.values_mut() {
-            client.connection.half_close();
+            client.flush();
+            client.half_close();
         }
         for (id, client) in &mut self.connections {
+            // A server that often does not close is not waited for any longer.
+            let silent = settings.silent.load(Ordering::Relaxed) >= MAX_SILENCES;
+            let settle = if silent {
+                SETTLE
+            } else {
+                settings.stretched(LAST_WORDS)
+            };
             loop {
-                match client.next_line(SETTLE) {
-                    Next::Line(line) if line == GREETING && client.greeting.is_some() => {}
+                match client.next_line(settle) {
+                    Next::Line(_) if self.scene.acknowledged => {}
                     Next::Line(line) => {
                         let last = last_step(&plan.steps, *id).unwrap_or(&plan.steps[0]);
                         return Err(Box::new(Failure {
                             mismatch: Some(Mismatch::Unexpected),
+                            half_closed: true,
                             ..Failure::new(
                                 Outcome::Fail,
                                 last.span.clone(),
@@ -370,11 +463,33 @@ impl Actor<'_> {
                             )
                         }));
                     }
-                    _ => break,
+                    Next::Silence(_) => {
+                        settings.silent.fetch_add(1, Ordering::Relaxed);
+                        break;
+                    }
+                    Next::End(..) => break,
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// Whether a stream may end like this: by a reset only where the client has sent what the server
+/// need not read, and where the case is not about that.
+fn is_right_end(end: &End, demand: &Demand) -> bool {
+    match end {
+        End::Eof => true,
+        End::Reset => demand.may_reset && !demand.precisely,
+        End::Failed(_) => false,
+    }
+}
+
+/// How many values were sent before the line that the first step of a branch is about.
+fn values_before(branch: &[PlannedStep]) -> usize {
+    match branch.first().map(|step| &step.operation) {
+        Some(Operation::Expect(demand)) => demand.values_before,
+        _ => 0,
     }
 }
 

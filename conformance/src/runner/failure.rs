@@ -25,6 +25,10 @@ pub struct Failure {
     pub mismatch: Option<Mismatch>,
     /// What came after the time-out: the server is slow, not silent.
     pub late: Option<Late>,
+    /// Whether our direction of the connection had ended.
+    pub half_closed: bool,
+    /// Whether the client had sent what the server need not read.
+    pub unread: bool,
 }
 
 /// What carrying out a case, or a part of it, comes to.
@@ -153,6 +157,8 @@ impl Failure {
             observed,
             mismatch: None,
             late: None,
+            half_closed: false,
+            unread: false,
         }
     }
 

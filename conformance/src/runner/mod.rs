@@ -10,6 +10,7 @@ mod own;
 mod pool;
 mod probe;
 mod process;
+mod segments;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,9 +18,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::dialect::Dialect;
+use crate::judge::Demanded;
 use crate::means::Base;
 use crate::model::Asked;
-use crate::plan::{Plan, plan};
+use crate::plan::{Operation, Plan, PlannedStep, plan};
+use crate::profile::Profile;
 use crate::spec::CaseRef;
 use crate::target::{Addresses, Server, Target, Unreachable};
 use crate::trace::{Event, Trace};
@@ -29,7 +32,7 @@ use own::OwnServer;
 pub(crate) use failure::StepResult;
 pub use failure::{Expected, Failure, Late, Observed, ProcessState};
 pub use pool::{Order, run_all};
-pub use probe::{Manners, Probed, probe};
+pub use probe::{Probed, probe};
 
 /// What a case came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -110,6 +113,9 @@ pub struct CaseResult<'a> {
     pub output: String,
     /// The replies that held numbers, right or wrong, for [`crate::diagnose`].
     pub observations: Vec<Observation>,
+    /// The clause about TCP that a failure is charged to, if the case passes where each line is sent
+    /// by itself.
+    pub passes_line_by_line: Option<&'static str>,
     /// Whether the server was found to burn processor time after the case.
     pub spun: bool,
     /// How long it took.
@@ -130,6 +136,7 @@ impl<'a> CaseResult<'a> {
             trace: Vec::new(),
             output: String::new(),
             observations: Vec::new(),
+            passes_line_by_line: None,
             spun: false,
             duration: Duration::ZERO,
         }
@@ -156,19 +163,25 @@ pub struct Settings {
     pub timeout: Duration,
     /// How long a request and its reply take; pauses and silences are never shorter than a few of these.
     pub round_trip: Duration,
-    /// How the server greets, and which dialect it speaks.
-    pub manners: Manners,
+    /// How the server talks.
+    pub profile: Profile,
+    /// Whether sessions may leave means in a running server beside which others cannot be judged.
+    pub allow_extremes: bool,
+    /// Whether each line is sent by itself, when the one before it has been read.
+    pub line_by_line: bool,
     /// How many steps have been found silent, not slow, in the whole run.
     pub silent: Arc<AtomicUsize>,
 }
 
 impl Settings {
     /// Settings for a server nearby.
-    pub fn new(timeout: Duration, manners: Manners) -> Settings {
+    pub fn new(timeout: Duration, profile: Profile) -> Settings {
         Settings {
             timeout,
             round_trip: Duration::ZERO,
-            manners,
+            allow_extremes: false,
+            line_by_line: false,
+            profile,
             silent: Arc::default(),
         }
     }
@@ -209,7 +222,7 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// A runner for a server with these manners. Nothing is started or connected yet.
+    /// A runner for a server with this profile. Nothing is started or connected yet.
     pub fn new(target: Target, settings: Settings) -> Runner {
         Runner {
             target,
@@ -222,7 +235,7 @@ impl Runner {
         }
     }
 
-    /// Reaches the server, starting it if it is ours to start, and finds out how far away it is, and its manners unless its dialect is given.
+    /// Reaches the server, starting it if it is ours to start, and finds out how far away it is, and how it talks, but for the dialect where one is given.
     /// Without a time-out, one is chosen that fits the distance.
     ///
     /// # Errors
@@ -232,10 +245,10 @@ impl Runner {
         dialect: Option<Dialect>,
         timeout: Option<Duration>,
     ) -> Result<Runner, Unreachable> {
-        let manners = Manners::of(dialect.unwrap_or(Dialect::Plain));
+        let profile = Profile::of(dialect.unwrap_or(Dialect::Plain));
         let mut runner = Runner::new(
             target,
-            Settings::new(timeout.unwrap_or(LEAST_TIMEOUT), manners),
+            Settings::new(timeout.unwrap_or(LEAST_TIMEOUT), profile),
         );
         let addresses = runner.shared_addresses()?;
         let probed = probe(addresses, runner.settings.timeout)?;
@@ -244,9 +257,10 @@ impl Runner {
             runner.settings.round_trip = round_trip;
             runner.settings.timeout = timeout.unwrap_or(LEAST_TIMEOUT.max(round_trip * 100));
         }
-        if dialect.is_none() {
-            runner.settings.manners = probed.manners;
-        }
+        runner.settings.profile = Profile {
+            dialect: dialect.unwrap_or(probed.profile.dialect),
+            ..probed.profile
+        };
         Ok(runner)
     }
 
@@ -281,7 +295,7 @@ impl Runner {
 
     /// The dialect that the server is taken to speak.
     pub fn dialect(&self) -> Dialect {
-        self.settings.manners.dialect
+        self.settings.profile.dialect
     }
 
     /// What cases are run with.
@@ -292,11 +306,6 @@ impl Runner {
     /// Whether the servers are started by the runner, so that nobody else uses them.
     pub fn launches(&self) -> bool {
         matches!(self.target, Target::Launched(_))
-    }
-
-    /// The line that the server sends when a session begins, if it sends one.
-    pub fn greeting(&self) -> Option<&[u8]> {
-        self.settings.manners.greeting.as_deref()
     }
 
     /// The server for cases that need none of their own; a new one where the last one has ended.
@@ -316,15 +325,39 @@ impl Runner {
         Ok(addresses)
     }
 
-    /// Runs one case.
+    /// Runs one case. What fails is tried again with each line sent by itself, on a fresh server
+    /// where that can be had: a server that takes one read for one line has one fault, not one for
+    /// each case.
     pub fn run<'a>(
         &mut self,
         case: CaseRef<'a>,
         data: &BTreeMap<String, Vec<u8>>,
     ) -> CaseResult<'a> {
-        if let Some(reason) = self.reason_to_skip(case) {
-            return CaseResult::new(case, Outcome::Skip, Some(reason));
+        let mut result = self.run_as_written(case, data);
+        let in_conversation = |failure: &Failure| {
+            matches!(failure.expected, Expected::Reply(_) | Expected::NothingMore)
+                && failure.outcome != Outcome::Crash
+        };
+        if result.failure.as_ref().is_some_and(in_conversation)
+            && let Ok(plan) = plan(&case.case.transcript, case.case.dialect, data)
+            && let Some(clause) = segments::clause(&plan)
+            && clause != case.clause.slug
+        {
+            self.shared = None;
+            self.settings.line_by_line = true;
+            let again = self.run_as_written(case, data);
+            self.settings.line_by_line = false;
+            result.passes_line_by_line = (again.outcome == Outcome::Pass).then_some(clause);
         }
+        result
+    }
+
+    /// Runs one case once, and once more with more time where a reply came late.
+    pub fn run_as_written<'a>(
+        &mut self,
+        case: CaseRef<'a>,
+        data: &BTreeMap<String, Vec<u8>>,
+    ) -> CaseResult<'a> {
         let timeout = self.settings.timeout;
         self.settings.timeout = self.patience(timeout);
         let result = self.attempt(case, data);
@@ -351,11 +384,15 @@ impl Runner {
         let start = Instant::now();
         let mut result = CaseResult::new(case, Outcome::Pass, None);
         let trace = Trace::default();
-        let attempt = match plan(&case.case.transcript, case.case.dialect, data) {
-            Err(errors) => Err(Failure::not_run(format!(
-                "the transcript has no plan: {}",
-                errors[0].message
-            ))),
+        let plan = plan(&case.case.transcript, case.case.dialect, data).map_err(|errors| {
+            let message = &errors[0].message;
+            Failure::not_run(format!("the transcript has no plan: {message}"))
+        });
+        if let Some(reason) = self.reason_to_skip(case, plan.as_ref().ok()) {
+            return CaseResult::new(case, Outcome::Skip, Some(reason));
+        }
+        let attempt = match plan {
+            Err(failure) => Err(failure),
             Ok(plan) if case.uses_secondary() || case.uses_process() => {
                 self.run_alone(&plan, &trace, &mut result)
             }
@@ -372,7 +409,7 @@ impl Runner {
         result
     }
 
-    fn reason_to_skip(&self, case: CaseRef<'_>) -> Option<String> {
+    fn reason_to_skip(&self, case: CaseRef<'_>, plan: Option<&Plan>) -> Option<String> {
         if let Some(dialect) = case
             .case
             .dialect
@@ -383,6 +420,15 @@ impl Runner {
             Some("only for a server that the runner starts, with --exec".to_owned())
         } else if case.uses_process() && !process::is_visible() {
             Some("this system has no /proc to look at processes".to_owned())
+        } else if !self.launches()
+            && !self.settings.allow_extremes
+            && plan.is_some_and(|plan| plan.leaves_extreme)
+        {
+            Some(
+                "a session ends with a mean that is undefined or very large, which would stay in the \
+                 server; only with --exec or --allow-extremes"
+                    .to_owned(),
+            )
         } else {
             None
         }
@@ -421,6 +467,15 @@ impl Runner {
                         "the secondary port could not be asked before the case: {why}"
                     ))
                 })?;
+                if base.is_unknown() && asks_for_numbers(&plan.steps) {
+                    result.outcome = Outcome::Skip;
+                    result.reason = Some(
+                        "not judged: the secondary port shows a mean or a deviation from before that \
+                         is no finite number"
+                            .to_owned(),
+                    );
+                    return Ok(());
+                }
                 let scene = case::Scene::new(*addresses, &self.settings, base, trace, None);
                 scene.execute(plan, &mut result.observations)
             }
@@ -478,6 +533,19 @@ impl Runner {
         }
         busy
     }
+}
+
+/// Whether a case demands more of the secondary port than the number of means.
+fn asks_for_numbers(steps: &[PlannedStep]) -> bool {
+    steps.iter().any(|step| match &step.operation {
+        Operation::Expect(demand) => {
+            matches!(demand.what, Demanded::Means(_)) && demand.ignored != [false, true, true]
+        }
+        Operation::Together(lanes) | Operation::Either(lanes) => {
+            lanes.iter().any(|lane| asks_for_numbers(lane))
+        }
+        _ => false,
+    })
 }
 
 /// A server that has ended is what matters, whatever the case saw of it.

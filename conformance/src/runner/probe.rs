@@ -1,39 +1,21 @@
-//! Questions to the server outside of any case.
+//! Questions to the server outside of any case: how it talks, and whether it lives.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::client::{Connection, End, Next};
-use crate::decimal::{self, Printed};
 use crate::dialect::{Dialect, GREETING};
+use crate::judge;
 use crate::means::Base;
+use crate::profile::{ErrorForm, LineKind, Profile, shape};
 use crate::target::{Addresses, Unreachable};
 use crate::trace::Trace;
-
-/// How a server behaves where the dialects differ.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Manners {
-    /// The dialect it speaks.
-    pub dialect: Dialect,
-    /// The line it sends when a session begins, if it sends one.
-    pub greeting: Option<Vec<u8>>,
-}
-
-impl Manners {
-    /// What the dialect prescribes.
-    pub fn of(dialect: Dialect) -> Manners {
-        Manners {
-            dialect,
-            greeting: (dialect == Dialect::Classic).then(|| GREETING.to_vec()),
-        }
-    }
-}
 
 /// What was found out about a server before the cases.
 #[derive(Clone, Debug)]
 pub struct Probed {
-    /// How it behaves.
-    pub manners: Manners,
+    /// How it talks.
+    pub profile: Profile,
     /// How long a request and its reply take; none if it did not answer.
     pub round_trip: Option<Duration>,
 }
@@ -41,47 +23,138 @@ pub struct Probed {
 /// Requests whose round trips are measured; the median counts.
 const ROUND_TRIPS: usize = 5;
 
-/// Finds out the dialect, without a clock: asks for the count, and looks whether a line precedes the number. Then measures round trips.
+/// Lines of a greeting; a server that talks without end has none.
+const MAX_GREETING: usize = 20;
+
+/// What follows a reply without having been asked for follows within this time.
+const SETTLE: Duration = Duration::from_millis(25);
+
+/// Lines that no server takes for a value or a command; their texts have nothing in common.
+const BAD_LINES: [&[u8]; 3] = [b"probe\n", b"hello there\n", b"xyz!\n"];
+
+/// Finds out how a server talks, by talking with it: in one session that ends by `exit` with the
+/// mean 3.25, and once with the secondary port. A question that is not answered in time is the last
+/// one of its kind.
 ///
 /// # Errors
 /// If nobody listens on one of the two ports.
 pub fn probe(addresses: Addresses, timeout: Duration) -> Result<Probed, Unreachable> {
     connect(addresses.secondary, "secondary", timeout)?;
-    let mut session = connect(addresses.primary, "primary", timeout)?;
-    let mut manners = Manners::of(Dialect::Plain);
-    session.send(b"count\n");
-    let Next::Line(first) = session.next_line(timeout) else {
-        return Ok(Probed {
-            manners,
-            round_trip: None,
-        });
+    let connection = connect(addresses.primary, "primary", timeout)?;
+    let mut probe = Probe {
+        connection,
+        timeout,
+        profile: Profile::of(Dialect::Plain),
     };
-    if !is_number(&first)
-        && let Next::Line(second) = session.next_line(timeout)
-        && is_number(&second)
+    let round_trip = probe.greeting().and_then(|()| probe.round_trip());
+    let mut profile = match round_trip {
+        Some(_) => probe.session(),
+        None => probe.profile,
+    };
+    if round_trip.is_some()
+        && let Ok(line) = means_line(addresses, timeout)
+        // The word for what is undefined is not there when it is defined.
+        && judge::numbers(&line).len() == 3
     {
-        manners = Manners {
-            dialect: Dialect::Classic,
-            greeting: Some(first),
-        };
+        profile.shapes.insert(LineKind::Means, shape(&line));
     }
-    let mut round_trips = Vec::new();
-    for _ in 0..ROUND_TRIPS {
-        let start = Instant::now();
-        session.send(b"count\n");
-        if let Next::Line(_) = session.next_line(timeout) {
-            round_trips.push(start.elapsed());
-        }
-    }
-    round_trips.sort();
     Ok(Probed {
-        manners,
-        round_trip: round_trips.get(round_trips.len() / 2).copied(),
+        profile,
+        round_trip,
     })
 }
 
-fn is_number(line: &[u8]) -> bool {
-    matches!(decimal::parse(line.trim_ascii()), Some(Printed::Finite(_)))
+/// One session that is asked how it talks.
+struct Probe {
+    connection: Connection,
+    timeout: Duration,
+    profile: Profile,
+}
+
+impl Probe {
+    /// Asks, and gives the first line that comes; none if none does.
+    fn ask(&mut self, line: &[u8]) -> Option<Vec<u8>> {
+        self.connection.send(line);
+        self.line(self.timeout)
+    }
+
+    fn line(&mut self, timeout: Duration) -> Option<Vec<u8>> {
+        match self.connection.next_line(timeout) {
+            Next::Line(line) => Some(line),
+            _ => None,
+        }
+    }
+
+    /// Learns which lines come before the first reply. The reply is the last of them, and holds one
+    /// number; a greeting may come late, but not behind it. None if the server says nothing.
+    fn greeting(&mut self) -> Option<()> {
+        let mut lines = vec![self.ask(b"count\n")?];
+        while lines.len() < MAX_GREETING {
+            let last = lines.last().map_or(&[][..], Vec::as_slice);
+            let patience = match judge::numbers(last).len() {
+                1 => SETTLE,
+                _ => self.timeout,
+            };
+            match self.line(patience) {
+                Some(line) => lines.push(line),
+                None => break,
+            }
+        }
+        // Where no line holds a number, the first one is the reply, and a wrong one.
+        let is_reply = |line: &Vec<u8>| judge::numbers(line).len() == 1;
+        let reply = lines.iter().rposition(is_reply)?;
+        let greeting = &lines[..reply];
+        if greeting == [GREETING] {
+            self.profile.dialect = Dialect::Classic;
+        }
+        self.profile.greeting = greeting.iter().map(|line| shape(line)).collect();
+        self.profile
+            .shapes
+            .insert(LineKind::Count, shape(&lines[reply]));
+        Some(())
+    }
+
+    fn round_trip(&mut self) -> Option<Duration> {
+        let mut round_trips = Vec::new();
+        for _ in 0..ROUND_TRIPS {
+            let start = Instant::now();
+            self.ask(b"count\n")?;
+            round_trips.push(start.elapsed());
+        }
+        round_trips.sort();
+        round_trips.get(ROUND_TRIPS / 2).copied()
+    }
+
+    /// Learns the rest, as far as the server answers.
+    fn session(mut self) -> Profile {
+        // What is said here is missing from the profile where the server stops answering.
+        let _ = self.learn();
+        self.profile
+    }
+
+    fn learn(&mut self) -> Option<()> {
+        let undefined = self.ask(b"mean\n")?;
+        self.profile.undefined = Some(shape(&undefined));
+        let mut errors = Vec::new();
+        for line in BAD_LINES {
+            errors.push(self.ask(line)?);
+        }
+        self.profile.error = ErrorForm::learn(&errors);
+        self.connection.send(b"2\n");
+        // A line that comes now acknowledges the value: nothing else was asked for.
+        self.profile.acknowledgement = self.line(SETTLE).map(|line| shape(&line));
+        self.connection.send(b"4.5\n");
+        if self.profile.acknowledgement.is_some() {
+            self.line(self.timeout)?;
+        }
+        for (question, kind) in [(&b"sum\n"[..], LineKind::Sum), (b"mean\n", LineKind::Mean)] {
+            let line = self.ask(question)?;
+            self.profile.shapes.insert(kind, shape(&line));
+        }
+        let line = self.ask(b"exit\n")?;
+        self.profile.shapes.insert(LineKind::Exit, shape(&line));
+        Some(())
+    }
 }
 
 /// Whether a new session is answered.
@@ -98,16 +171,23 @@ fn connect(address: SocketAddr, port: &str, timeout: Duration) -> Result<Connect
         .map_err(|error| Unreachable(format!("no server at {address} ({port} port): {error}")))
 }
 
-/// Asks the secondary port.
+/// Asks the secondary port what it holds.
 ///
 /// # Errors
-/// Why there is no line of three numbers.
+/// Why there is no line that begins with a count.
 pub(super) fn means(addresses: Addresses, timeout: Duration) -> Result<Base, String> {
+    let line = means_line(addresses, timeout)?;
+    Base::read(&line).ok_or_else(|| {
+        let line = crate::trace::Shown(&line);
+        format!("{line} does not begin with a count")
+    })
+}
+
+fn means_line(addresses: Addresses, timeout: Duration) -> Result<Vec<u8>, String> {
     let mut connection =
         connect(addresses.secondary, "secondary", timeout).map_err(|error| error.to_string())?;
     match connection.next_line(timeout) {
-        Next::Line(line) => Base::read(&line)
-            .ok_or_else(|| format!("{} holds no three numbers", crate::trace::Shown(&line))),
+        Next::Line(line) => Ok(line),
         Next::End(End::Eof, _) => Err("the server closed it without a line".to_owned()),
         Next::End(..) => Err("the server reset it".to_owned()),
         Next::Silence(_) => Err("no line in time".to_owned()),

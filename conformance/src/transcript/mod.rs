@@ -200,8 +200,10 @@ pub enum Piece {
 pub struct Expectation {
     /// What is expected.
     pub what: Expected,
-    /// Whether only the best possible reply will do.
+    /// Whether only the best possible reply will do; of an end, only an orderly one.
     pub precisely: bool,
+    /// Whether the line has to look like lines of its kind looked before the first case.
+    pub in_shape: bool,
 }
 
 /// The kinds of expectations.

@@ -94,6 +94,9 @@ impl Display for Expectation {
         if self.precisely {
             write!(f, "precisely ")?;
         }
+        if self.in_shape {
+            write!(f, "consistently ")?;
+        }
         write!(f, "{}", self.what)
     }
 }

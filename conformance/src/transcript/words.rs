@@ -18,7 +18,8 @@ const ACTIONS: &str = "`> TEXT`, `>> \"octets\"`, `< EXPECTATION`, `open`, `open
      or a block: `repeat N {`, `together {`, `either {`";
 
 const EXPECTATIONS: &str = "a number, `nan`, `model`, `error`, `exit`, `means`, `greeting`, `\"exact text\"`, `any`, `rest`, `eof` \
-     or `nothing for 100ms`; `precisely` before a number, `nan`, `model`, `exit` or `means`";
+     or `nothing for 100ms`; `precisely` before a number, `nan`, `model`, `exit`, `means`, `eof` or `nothing`; \
+     `consistently` before a number, `model`, `exit`, `means` or `error`";
 
 /// The words of a line.
 pub(super) struct Words<'a> {
@@ -273,25 +274,44 @@ impl<'a> Words<'a> {
         ))
     }
 
-    fn expectation(&mut self) -> Result<Expectation, SyntaxError> {
-        let precisely = self.peek() == "precisely";
-        if precisely {
+    /// Takes the next word if it is this one.
+    fn take_if(&mut self, word: &str) -> bool {
+        let found = self.peek() == word;
+        if found {
             self.take();
         }
+        found
+    }
+
+    fn expectation(&mut self) -> Result<Expectation, SyntaxError> {
+        let precisely = self.take_if("precisely");
+        let in_shape = self.take_if("consistently");
         let span = self.here();
         let what = self.expected()?;
         let numeric = matches!(
             what,
             Expected::Number(_) | Expected::Model | Expected::Exit(_) | Expected::Means { .. }
         );
-        if precisely && !numeric {
+        let whole = matches!(what, Expected::Eof | Expected::Nothing(_));
+        if precisely && !numeric && !whole {
             return Err(error(
                 span,
                 "this cannot be more or less precise",
-                "`precisely` only before a number, `nan`, `model`, `exit` or `means`",
+                "`precisely` only before a number, `nan`, `model`, `exit`, `means`, `eof` or `nothing`",
             ));
         }
-        Ok(Expectation { what, precisely })
+        if in_shape && !numeric && what != Expected::Error {
+            return Err(error(
+                span,
+                "this has no shape to keep to",
+                "`consistently` only before a number, `model`, `exit`, `means` or `error`",
+            ));
+        }
+        Ok(Expectation {
+            what,
+            precisely,
+            in_shape,
+        })
     }
 
     fn expected(&mut self) -> Result<Expected, SyntaxError> {
