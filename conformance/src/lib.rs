@@ -37,6 +37,7 @@ pub mod load;
 pub mod means;
 pub mod model;
 pub mod plan;
+mod process;
 pub mod property;
 pub mod record;
 pub mod report;

@@ -26,7 +26,7 @@ impl OwnServer<'_> {
 
     fn has_ended(&self) -> bool {
         let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-        server.exit_status().is_some()
+        server.has_ended()
     }
 
     fn signal(&self, signal: Signal) {
@@ -72,12 +72,12 @@ impl Actor<'_> {
         let id = own.id();
         match check {
             Check::Reaped => {
-                let zombies = || process::zombies_and_descendants(id).0;
+                let zombies = || process::zombies(id);
                 let reaped = process::eventually(limit, || zombies() == 0);
                 (!reaped).then(|| ProcessState::Zombies(zombies()))
             }
             Check::Alone => {
-                let children = || process::zombies_and_descendants(id).1;
+                let children = || process::running_descendants(id).len();
                 let alone = process::eventually(limit, || children() == 0);
                 (!alone).then(|| ProcessState::Children(children()))
             }

@@ -9,7 +9,6 @@ mod failure;
 mod own;
 mod pool;
 mod probe;
-mod process;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +19,7 @@ use crate::dialect::Dialect;
 use crate::means::Base;
 use crate::model::Asked;
 use crate::plan::{Plan, plan};
+use crate::process;
 use crate::spec::CaseRef;
 use crate::target::{Addresses, Server, Target, Unreachable};
 use crate::trace::{Event, Trace};

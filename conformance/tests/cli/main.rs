@@ -3,6 +3,7 @@
 mod compare;
 mod hostile;
 mod page;
+mod ports;
 mod record;
 mod reports;
 mod status;
