@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use super::{
     Expected, Failure, Late, Observation, Observed, Outcome, OwnServer, Settings, StepResult,
-    process,
 };
 use crate::client::{Connection, End, Next};
 use crate::dialect::GREETING;
@@ -30,8 +29,6 @@ pub(super) struct Scene<'a> {
     trace: &'a Trace,
     /// The process, if it is ours and only ours.
     pub(super) own: Option<&'a OwnServer<'a>>,
-    /// Its descriptors when the case began.
-    pub(super) descriptors: Option<usize>,
     observations: Mutex<Vec<Observation>>,
 }
 
@@ -49,7 +46,6 @@ impl<'a> Scene<'a> {
             base,
             trace,
             own,
-            descriptors: own.and_then(|own| process::descriptors(own.id())),
             observations: Mutex::default(),
         }
     }

@@ -425,8 +425,11 @@ impl Runner {
                 scene.execute(plan, &mut result.observations)
             }
             Target::Launched(launcher) => {
-                let own = OwnServer::launch(launcher)
+                let mut own = OwnServer::launch(launcher)
                     .map_err(|error| Failure::not_run(error.to_string()))?;
+                if result.case.uses_process() {
+                    own.settle(self.settings.timeout);
+                }
                 let scene = case::Scene::new(
                     own.addresses,
                     &self.settings,

@@ -4,6 +4,7 @@ mod compare;
 mod hostile;
 mod page;
 mod ports;
+mod process;
 mod record;
 mod reports;
 mod status;
