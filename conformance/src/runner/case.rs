@@ -146,7 +146,10 @@ impl Actor<'_> {
                 self.scene.addresses.primary,
                 settings.manners.greeting.clone(),
             ),
-            Port::Secondary => (self.scene.addresses.secondary, None),
+            Port::Secondary => {
+                let none = || Failure::not_run("there is no secondary port".to_owned());
+                (self.scene.addresses.secondary.ok_or_else(none)?, None)
+            }
         };
         let connection = Connection::open(name, address, settings.timeout, self.scene.trace)
             .map_err(|error| {

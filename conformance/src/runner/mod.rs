@@ -379,6 +379,11 @@ impl Runner {
             .filter(|dialect| *dialect != self.dialect())
         {
             Some(format!("only for the {dialect} dialect"))
+        } else if case.uses_secondary() && !self.target.has_secondary() {
+            Some(
+                "the server has no secondary port, by --no-meta or by --exec without {meta_port}"
+                    .to_owned(),
+            )
         } else if case.uses_process() && !self.launches() {
             Some("only for a server that the runner starts, with --exec".to_owned())
         } else if case.uses_process() && !process::is_visible() {

@@ -44,9 +44,11 @@ const ROUND_TRIPS: usize = 5;
 /// Finds out the dialect, without a clock: asks for the count, and looks whether a line precedes the number. Then measures round trips.
 ///
 /// # Errors
-/// If nobody listens on one of the two ports.
+/// If nobody listens on one of its ports.
 pub fn probe(addresses: Addresses, timeout: Duration) -> Result<Probed, Unreachable> {
-    connect(addresses.secondary, "secondary", timeout)?;
+    if let Some(secondary) = addresses.secondary {
+        connect(secondary, "secondary", timeout)?;
+    }
     let mut session = connect(addresses.primary, "primary", timeout)?;
     let mut manners = Manners::of(Dialect::Plain);
     session.send(b"count\n");
@@ -103,8 +105,9 @@ fn connect(address: SocketAddr, port: &str, timeout: Duration) -> Result<Connect
 /// # Errors
 /// Why there is no line of three numbers.
 pub(super) fn means(addresses: Addresses, timeout: Duration) -> Result<Base, String> {
+    let secondary = addresses.secondary.ok_or("there is none")?;
     let mut connection =
-        connect(addresses.secondary, "secondary", timeout).map_err(|error| error.to_string())?;
+        connect(secondary, "secondary", timeout).map_err(|error| error.to_string())?;
     match connection.next_line(timeout) {
         Next::Line(line) => Base::read(&line)
             .ok_or_else(|| format!("{} holds no three numbers", crate::trace::Shown(&line))),

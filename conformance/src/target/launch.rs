@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::ports::{are_free, free_ports, listens};
-use super::{Addresses, Launcher, RUNNING, Server, Unreachable};
+use super::{Addresses, Launcher, RUNNING, Server, Unreachable, takes_secondary};
 use crate::process::{self, Listener};
 
 /// What is kept of a server's output.
@@ -18,7 +18,7 @@ const MOST_OUTPUT: usize = 64 << 10;
 const START_TIME: Duration = Duration::from_secs(10);
 
 impl Launcher {
-    /// Starts a server and waits until both its ports accept.
+    /// Starts a server and waits until its ports accept.
     ///
     /// # Errors
     /// If it does not start, ends, or does not listen in time.
@@ -43,15 +43,13 @@ impl Launcher {
             Launcher::Announcing {
                 program, arguments, ..
             } => {
-                let port = |address: fn(&Addresses) -> SocketAddr| {
-                    addresses
-                        .as_ref()
-                        .map_or(0, |addresses| address(addresses).port())
-                        .to_string()
+                let port = |address: fn(Addresses) -> Option<SocketAddr>| {
+                    let address = addresses.and_then(address);
+                    address.map_or(0, |address| address.port()).to_string()
                 };
                 let mut command = Command::new(program);
                 command.args(arguments.iter().map(|argument| match argument.to_str() {
-                    Some("{port}") => port(|addresses| addresses.primary).into(),
+                    Some("{port}") => port(|addresses| Some(addresses.primary)).into(),
                     Some("{meta_port}") => port(|addresses| addresses.secondary).into(),
                     _ => argument.clone(),
                 }));
@@ -84,7 +82,7 @@ fn launch_on_free_ports(template: &str) -> Result<Server, Unreachable> {
     const TRIES: usize = 4;
     let mut tries = 1;
     loop {
-        let addresses = free_ports()
+        let addresses = free_ports(takes_secondary(template))
             .map_err(|error| Unreachable(format!("there are no free ports: {error}")))?;
         match launch_template(template, addresses) {
             Ok(server) => return Ok(server),
@@ -103,9 +101,10 @@ fn launch_on_free_ports(template: &str) -> Result<Server, Unreachable> {
 }
 
 fn launch_template(template: &str, addresses: Addresses) -> Result<Server, NotStarted> {
-    let line = template
-        .replace("{port}", &addresses.primary.port().to_string())
-        .replace("{meta_port}", &addresses.secondary.port().to_string());
+    let mut line = template.replace("{port}", &addresses.primary.port().to_string());
+    if let Some(secondary) = addresses.secondary {
+        line = line.replace("{meta_port}", &secondary.port().to_string());
+    }
     // `exec`, so that the process we watch is the server and not the shell.
     let mut command = Command::new("sh");
     command.arg("-c").arg(format!("exec {line}"));
@@ -126,8 +125,12 @@ fn launch_template(template: &str, addresses: Addresses) -> Result<Server, NotSt
                 return Err(ended(server, &line));
             }
             if Instant::now() > deadline {
+                let hint = match name {
+                    "secondary" => "; without {meta_port} in its command it is tested without one",
+                    _ => "",
+                };
                 let what = format!(
-                    "`{line}` does not listen on {address} ({name} port) after {START_TIME:?}"
+                    "`{line}` does not listen on {address} ({name} port) after {START_TIME:?}{hint}"
                 );
                 return Err(NotStarted::broken(server.failed(&what)));
             }
@@ -138,11 +141,10 @@ fn launch_template(template: &str, addresses: Addresses) -> Result<Server, NotSt
 }
 
 /// The ports by name.
-fn ports(addresses: Addresses) -> [(&'static str, SocketAddr); 2] {
-    [
-        ("primary", addresses.primary),
-        ("secondary", addresses.secondary),
-    ]
+fn ports(addresses: Addresses) -> impl DoubleEndedIterator<Item = (&'static str, SocketAddr)> {
+    let primary = Some(("primary", addresses.primary));
+    let secondary = addresses.secondary.map(|address| ("secondary", address));
+    [primary, secondary].into_iter().flatten()
 }
 
 /// Whether nothing runs any more that could listen later.
@@ -153,7 +155,7 @@ fn has_ended(server: &mut Server) -> bool {
 
 /// Makes sure that the ports are the server's, and finds its process.
 fn claim(mut server: Server, line: &str) -> Result<Server, NotStarted> {
-    for (name, address) in ports(server.addresses).into_iter().rev() {
+    for (name, address) in ports(server.addresses).rev() {
         match process::listener(server.child.id(), address.port()) {
             Listener::Started(id) => server.id = id,
             Listener::Unknown => {}
@@ -210,7 +212,7 @@ fn launch_announcing(mut command: Command) -> Result<Server, Unreachable> {
         command,
         Addresses {
             primary: nowhere,
-            secondary: nowhere,
+            secondary: None,
         },
     )?;
     let Some(stderr) = server.child.stderr.take() else {
@@ -238,7 +240,7 @@ fn launch_announcing(mut command: Command) -> Result<Server, Unreachable> {
     }
 }
 
-/// Reads `listening primary=ADDRESS secondary=ADDRESS`, wherever in the line it stands.
+/// Reads `listening primary=ADDRESS secondary=ADDRESS`, or without a secondary port, wherever in the line it stands.
 fn announced(line: &str) -> Option<Addresses> {
     let field = |label: &str| {
         line.split_whitespace()
@@ -247,7 +249,7 @@ fn announced(line: &str) -> Option<Addresses> {
     };
     Some(Addresses {
         primary: field("primary=")?,
-        secondary: field("secondary=")?,
+        secondary: field("secondary="),
     })
 }
 

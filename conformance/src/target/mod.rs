@@ -15,13 +15,16 @@ use std::time::Duration;
 
 use crate::process;
 
+#[cfg(feature = "cli")]
+pub(crate) use ports::connects;
+
 /// Where a server listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses {
     /// Its primary port.
     pub primary: SocketAddr,
-    /// Its secondary port.
-    pub secondary: SocketAddr,
+    /// Its secondary port; none if the server has none, or it is not to be tested.
+    pub secondary: Option<SocketAddr>,
 }
 
 /// What to test.
@@ -31,6 +34,22 @@ pub enum Target {
     Running(Addresses),
     /// A server that we start, as often as we like.
     Launched(Launcher),
+}
+
+impl Target {
+    /// Whether the server has a secondary port, as far as we know.
+    pub fn has_secondary(&self) -> bool {
+        match self {
+            Target::Running(addresses) => addresses.secondary.is_some(),
+            Target::Launched(Launcher::Template(command)) => takes_secondary(command),
+            Target::Launched(Launcher::Announcing { .. }) => true,
+        }
+    }
+}
+
+/// Whether a command says where the server takes its secondary port.
+fn takes_secondary(command: &str) -> bool {
+    command.contains("{meta_port}")
 }
 
 impl Display for Target {
@@ -46,7 +65,7 @@ impl Display for Target {
 /// How to start a server.
 #[derive(Clone, Debug)]
 pub enum Launcher {
-    /// A shell command in which `{port}` and `{meta_port}` stand for the ports.
+    /// A shell command in which `{port}` and `{meta_port}` stand for the ports; without `{meta_port}` the server has no secondary port.
     Template(String),
     /// A program that says on standard error `listening primary=ADDRESS secondary=ADDRESS` and can take free ports itself, as the bundled server does.
     Announcing {

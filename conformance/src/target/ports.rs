@@ -16,9 +16,9 @@ static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 /// Ports to try: below those that systems give to clients, so that no connection of ours takes one before its server does.
 const PORTS: std::ops::Range<u16> = 10_000..32_000;
 
-/// Two ports that are free now. Each process walks through the ports from a place of its own, so that two that start servers at the same time
+/// A port that is free now, or two. Each process walks through the ports from a place of its own, so that two that start servers at the same time
 /// hardly ever find the same.
-pub(super) fn free_ports() -> std::io::Result<Addresses> {
+pub(super) fn free_ports(with_secondary: bool) -> std::io::Result<Addresses> {
     static PLACE: LazyLock<AtomicUsize> = LazyLock::new(|| {
         // The standard library keys its hash maps at random, and this is all the randomness that is needed here.
         AtomicUsize::new(RandomState::new().hash_one(()) as usize % PORTS.len())
@@ -30,24 +30,33 @@ pub(super) fn free_ports() -> std::io::Result<Addresses> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         (!taken.contains(&port) && TcpListener::bind(address).is_ok()).then_some(address)
     });
-    let (Some(primary), Some(secondary)) = (free.next(), free.next()) else {
-        return Err(ErrorKind::AddrInUse.into());
+    let mut next = || free.next().ok_or(ErrorKind::AddrInUse);
+    let addresses = Addresses {
+        primary: next()?,
+        secondary: with_secondary.then(next).transpose()?,
     };
-    taken.extend([primary.port(), secondary.port()]);
-    Ok(Addresses { primary, secondary })
+    taken.extend(all(addresses).map(|address| address.port()));
+    Ok(addresses)
 }
 
 /// Gives ports back.
 pub(super) fn release(addresses: Addresses) {
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-    taken.remove(&addresses.primary.port());
-    taken.remove(&addresses.secondary.port());
+    for address in all(addresses) {
+        taken.remove(&address.port());
+    }
 }
 
-/// Whether a server could listen on both ports now.
+/// The ports that there are.
+fn all(addresses: Addresses) -> impl Iterator<Item = SocketAddr> {
+    [Some(addresses.primary), addresses.secondary]
+        .into_iter()
+        .flatten()
+}
+
+/// Whether a server could listen on its ports now.
 pub(super) fn are_free(addresses: Addresses) -> bool {
-    let ports = [addresses.primary, addresses.secondary];
-    ports.iter().all(|port| TcpListener::bind(port).is_ok())
+    all(addresses).all(|address| TcpListener::bind(address).is_ok())
 }
 
 /// A connection within this machine is made in less than this.
@@ -55,7 +64,19 @@ const CONNECT_TIME: Duration = Duration::from_secs(10);
 
 /// Whether a server accepts at an address.
 pub(super) fn listens(address: SocketAddr) -> bool {
-    TcpStream::connect_timeout(&address, CONNECT_TIME).is_ok_and(|stream| !is_to_itself(&stream))
+    connects(address, CONNECT_TIME).is_ok()
+}
+
+/// Connects to a server and closes the connection.
+///
+/// # Errors
+/// If no server accepts there in time.
+pub(crate) fn connects(address: SocketAddr, timeout: Duration) -> std::io::Result<()> {
+    let stream = TcpStream::connect_timeout(&address, timeout)?;
+    match is_to_itself(&stream) {
+        true => Err(ErrorKind::ConnectionRefused.into()),
+        false => Ok(()),
+    }
 }
 
 /// Whether a connection has one end only. To connect to a free port, the system may choose the same one to connect from, and TCP lets a socket

@@ -44,6 +44,11 @@ pub(crate) fn faulty(faults: &[&str]) -> String {
     command
 }
 
+/// The command for `--exec` that starts the server of many processes without a secondary port.
+pub(crate) fn server_without_secondary() -> String {
+    format!("'{}' {{port}}", example("process-server").display())
+}
+
 /// The command for `--exec` that starts the bundled server.
 pub(crate) fn bundled() -> String {
     let program = env!("CARGO_BIN_EXE_meta-stats-conformance");
