@@ -1,5 +1,6 @@
-//! A server of many processes, for tests of the clauses about processes: the child that serves a session is this program again, with the connection as
-//! its standard input. What it does is what people build, right or wrong:
+//! A server of many processes, for tests of the clauses about processes: the child that serves a
+//! session is this program again, with the connection as its standard input. What it does is what
+//! people build, right or wrong:
 //!
 //! ```text
 //! cargo run -p meta-stats-conformance --example process-server -- PORT [META_PORT] [HABIT...]

@@ -10,7 +10,8 @@ use crate::target::{Addresses, Target, connects};
 /// A server within reach accepts a connection in less than this.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
-/// A server that runs. Its ports are connected to, so that each that is missing is named as it was typed.
+/// A server that runs. Its ports are connected to, so that each that is missing is named as it was
+/// typed.
 pub(super) fn running(
     primary: &str,
     secondary: Option<&str>,
@@ -39,7 +40,8 @@ pub(super) fn running(
     Err(Stop::new(Status::Unreachable, missing))
 }
 
-/// The first of the addresses of a name that accepts a connection; otherwise why the last one does not.
+/// The first of the addresses of a name that accepts a connection; otherwise why the last one does
+/// not.
 fn accepting(address: &str, timeout: Duration) -> Result<SocketAddr, io::Error> {
     let mut why = ErrorKind::NotFound.into();
     for address in address.to_socket_addrs()? {

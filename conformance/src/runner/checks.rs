@@ -11,20 +11,22 @@ use crate::plan::PlannedStep;
 use crate::target::Signal;
 use crate::transcript::Check;
 
-/// What a process does by itself takes less than this, however busy the machine; or than the time-out, where that is longer.
+/// What a process does by itself takes less than this, however busy the machine; or than the
+/// time-out, where that is longer.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Running in so many of the looks is not waiting.
 const BUSY_LOOKS: u32 = process::LOOKS / 10;
 
-/// Children that may be unreaped while clients keep connecting: a server that reaps when it accepts has not reaped the last one, and the one before
-/// may have ended too late.
+/// Children that may be unreaped while clients keep connecting: a server that reaps when it accepts
+/// has not reaped the last one, and the one before may have ended too late.
 const MAX_UNREAPED: usize = 2;
 
 /// The time between two connections to a server that may reap when it accepts.
 const RECONNECT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A server may open so many descriptors once and keep them, as run-time systems do; one for each of 50 sessions are more.
+/// A server may open so many descriptors once and keep them, as run-time systems do; one for each
+/// of 50 sessions are more.
 const MAX_KEPT_DESCRIPTORS: usize = 8;
 
 impl OwnServer<'_> {
@@ -123,14 +125,16 @@ impl Actor<'_> {
     }
 }
 
-/// Children that stay unreaped. As the server may reap no earlier than it accepts, clients keep connecting meanwhile: one more than may be unreaped at
-/// the end, so that a server which never reaps has too many because of them alone.
+/// Children that stay unreaped. As the server may reap no earlier than it accepts, clients keep
+/// connecting meanwhile: one more than may be unreaped at the end, so that a server which never
+/// reaps has too many because of them alone.
 fn unreaped(own: &OwnServer<'_>, limit: Duration) -> Option<ProcessState> {
     let id = own.id();
     let deadline = Instant::now() + limit;
     let mut connections = 0;
     loop {
-        // A child that still runs may end unreaped: it is waited for before anything is counted, and before the next one is made.
+        // A child that still runs may end unreaped: it is waited for before anything is counted,
+        // and before the next one is made.
         let alone = || process::running_descendants(id).len() <= own.before.children;
         let reaped =
             process::eventually(RECONNECT_INTERVAL, || process::zombies(id) == 0 && alone());

@@ -19,7 +19,8 @@ pub(super) struct OwnServer<'a> {
     pub(super) before: Before,
 }
 
-/// What the process of a server has before any session, with which a case compares what it has after its own.
+/// What the process of a server has before any session, with which a case compares what it has
+/// after its own.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Before {
     /// Descendants that run: workers that were started in advance.
@@ -46,7 +47,8 @@ impl<'a> OwnServer<'a> {
         })
     }
 
-    /// Has one session, for which many servers start and open what they keep, and takes down what the process has then.
+    /// Has one session, for which many servers start and open what they keep, and takes down what
+    /// the process has then.
     pub(super) fn settle(&mut self, timeout: Duration) {
         let id = self.id();
         let children = || process::running_descendants(id).len();

@@ -75,8 +75,8 @@ impl NotStarted {
     }
 }
 
-/// Starts a server on ports that are free. Nothing reserves a port between our finding it and the server's taking it, so another program may be
-/// faster; then other ports are tried.
+/// Starts a server on ports that are free. Nothing reserves a port between our finding it and the
+/// server's taking it, so another program may be faster; then other ports are tried.
 fn launch_on_free_ports(template: &str) -> Result<Server, Unreachable> {
     /// Pairs of ports; that a port is lost so often in a row is no accident.
     const TRIES: usize = 4;
@@ -189,7 +189,8 @@ fn ended(mut server: Server, line: &str) -> NotStarted {
     }
 }
 
-/// Whether a server complains of EADDRINUSE, in the words of the C library, Windows, Node.js or Rust.
+/// Whether a server complains of EADDRINUSE, in the words of the C library, Windows, Node.js or
+/// Rust.
 fn says_that_a_port_is_taken(output: &str) -> bool {
     let output = output.to_lowercase();
     let words = [
@@ -240,7 +241,8 @@ fn launch_announcing(mut command: Command) -> Result<Server, Unreachable> {
     }
 }
 
-/// Reads `listening primary=ADDRESS secondary=ADDRESS`, or without a secondary port, wherever in the line it stands.
+/// Reads `listening primary=ADDRESS secondary=ADDRESS`, or without a secondary port, wherever in
+/// the line it stands.
 fn announced(line: &str) -> Option<Addresses> {
     let field = |label: &str| {
         line.split_whitespace()

@@ -65,9 +65,11 @@ impl Display for Target {
 /// How to start a server.
 #[derive(Clone, Debug)]
 pub enum Launcher {
-    /// A shell command in which `{port}` and `{meta_port}` stand for the ports; without `{meta_port}` the server has no secondary port.
+    /// A shell command in which `{port}` and `{meta_port}` stand for the ports; without
+    /// `{meta_port}` the server has no secondary port.
     Template(String),
-    /// A program that says on standard error `listening primary=ADDRESS secondary=ADDRESS` and can take free ports itself, as the bundled server does.
+    /// A program that says on standard error `listening primary=ADDRESS secondary=ADDRESS` and can
+    /// take free ports itself, as the bundled server does.
     Announcing {
         /// What reports call it.
         name: String,
@@ -115,7 +117,8 @@ pub(crate) enum Signal {
 /// The servers that run now, by process: a program that is interrupted ends them.
 static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
-/// Kills every server that was started and still runs, with all its children in the same process group. For the end of the program only.
+/// Kills every server that was started and still runs, with all its children in the same process
+/// group. For the end of the program only.
 pub fn kill_all() {
     for id in RUNNING
         .lock()
@@ -126,7 +129,8 @@ pub fn kill_all() {
     }
 }
 
-/// Kills a command and what it has started, as far as that stayed in its process group or session, or has a living parent there.
+/// Kills a command and what it has started, as far as that stayed in its process group or session,
+/// or has a living parent there.
 fn kill_started(command: u32) {
     #[cfg(unix)]
     {
@@ -147,7 +151,8 @@ fn kill_started(command: u32) {
 const OUTPUT_TIME: Duration = Duration::from_secs(1);
 
 impl Server {
-    /// The process of the server: where a shell or another program has started it, the process that listens, as far as the system shows it.
+    /// The process of the server: where a shell or another program has started it, the process that
+    /// listens, as far as the system shows it.
     pub fn id(&self) -> u32 {
         self.id
     }
@@ -170,7 +175,8 @@ impl Server {
         }
     }
 
-    /// How the server ended, if it did; where it has gone into the background, how the command ended that did so.
+    /// How the server ended, if it did; where it has gone into the background, how the command
+    /// ended that did so.
     pub fn exit_status(&mut self) -> Option<ExitStatus> {
         let status = self.child.try_wait().ok().flatten()?;
         let in_background = self.id != self.child.id() && process::runs(self.id);

@@ -10,17 +10,20 @@ use std::time::Duration;
 
 use super::Addresses;
 
-/// Ports that were found free for servers which still run, or are about to: what is free once is found again.
+/// Ports that were found free for servers which still run, or are about to: what is free once is
+/// found again.
 static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
-/// Ports to try: below those that systems give to clients, so that no connection of ours takes one before its server does.
+/// Ports to try: below those that systems give to clients, so that no connection of ours takes one
+/// before its server does.
 const PORTS: std::ops::Range<u16> = 10_000..32_000;
 
-/// A port that is free now, or two. Each process walks through the ports from a place of its own, so that two that start servers at the same time
-/// hardly ever find the same.
+/// A port that is free now, or two. Each process walks through the ports from a place of its own,
+/// so that two that start servers at the same time hardly ever find the same.
 pub(super) fn free_ports(with_secondary: bool) -> std::io::Result<Addresses> {
     static PLACE: LazyLock<AtomicUsize> = LazyLock::new(|| {
-        // The standard library keys its hash maps at random, and this is all the randomness that is needed here.
+        // The standard library keys its hash maps at random, and this is all the randomness that is
+        // needed here.
         AtomicUsize::new(RandomState::new().hash_one(()) as usize % PORTS.len())
     });
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,8 +82,8 @@ pub(crate) fn connects(address: SocketAddr, timeout: Duration) -> std::io::Resul
     }
 }
 
-/// Whether a connection has one end only. To connect to a free port, the system may choose the same one to connect from, and TCP lets a socket
-/// open a connection to itself.
+/// Whether a connection has one end only. To connect to a free port, the system may choose the same
+/// one to connect from, and TCP lets a socket open a connection to itself.
 fn is_to_itself(stream: &TcpStream) -> bool {
     matches!((stream.local_addr(), stream.peer_addr()), (Ok(near), Ok(far)) if near == far)
 }

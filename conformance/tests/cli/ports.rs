@@ -10,7 +10,8 @@ use predicates::str::contains;
 
 use crate::support::{process_server as server, run, shows_processes};
 
-/// Listens on ports of servers that ask for it, as another program would that was faster; `which` tells on which of the ports at which try.
+/// Listens on ports of servers that ask for it, as another program would that was faster; `which`
+/// tells on which of the ports at which try.
 fn other_program(which: fn(usize) -> &'static [usize]) -> (String, thread::JoinHandle<usize>) {
     let control = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = control.local_addr().expect("its address").to_string();

@@ -1,4 +1,5 @@
-//! Servers as processes: what keeps the clauses passes, however it is built, and what breaks them fails.
+//! Servers as processes: what keeps the clauses passes, however it is built, and what breaks them
+//! fails.
 
 use std::thread;
 
@@ -7,7 +8,8 @@ use predicates::str::contains;
 
 use crate::support::{faulty, process_server as server, run, shows_processes};
 
-/// All clauses about processes but that children do not outlive a server that is killed, which takes more than standard Rust has.
+/// All clauses about processes but that children do not outlive a server that is killed, which
+/// takes more than standard Rust has.
 const CLAUSES: [&str; 6] = [
     "process.reaped",
     "process.gone",

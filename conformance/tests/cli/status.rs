@@ -118,7 +118,8 @@ fn three_nobody_listens() {
         .stderr(contains(&address));
 }
 
-/// An address at which nobody listens: one of its ports was free a moment ago, and the system hands out others first.
+/// An address at which nobody listens: one of its ports was free a moment ago, and the system hands
+/// out others first.
 fn nobody() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("its address").port();

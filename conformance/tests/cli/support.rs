@@ -74,7 +74,8 @@ pub(crate) fn run(command: &str, select: &[&str]) -> Command {
     run
 }
 
-/// Whether the system shows processes; where it does not, the cases are skipped and nothing can be found.
+/// Whether the system shows processes; where it does not, the cases are skipped and nothing can be
+/// found.
 pub(crate) fn shows_processes() -> bool {
     let shows = Path::new("/proc/self/stat").exists();
     if !shows {
