@@ -180,9 +180,13 @@ fn ended(mut server: Server, line: &str) -> NotStarted {
     let status = server.child.try_wait().ok().flatten();
     let addresses = server.addresses;
     let how = status.map_or_else(String::new, |status| format!(" ({status})"));
-    let why = server.failed(&format!("`{line}` ended before it listened{how}"));
     // One that ended well has gone into the background, where it may have the ports itself.
     let ended_well = status.is_some_and(|status| status.success());
+    let hint = match ended_well {
+        true => "; a server that leaves its session has to be started in the foreground",
+        false => "",
+    };
+    let why = server.failed(&format!("`{line}` ended before it listened{how}{hint}"));
     NotStarted {
         port_is_taken: says_that_a_port_is_taken(&why.0) || !ended_well && !are_free(addresses),
         why,

@@ -198,7 +198,12 @@ fn three_the_server_does_not_start() {
         .args(["--exec", "false {port} {meta_port}"])
         .assert()
         .code(3)
-        .stderr(contains("ended before it listened"));
+        .stderr(contains("ended before it listened").and(contains("foreground").not()));
+    program()
+        .args(["--exec", "true {port} {meta_port}"])
+        .assert()
+        .code(3)
+        .stderr(contains("has to be started in the foreground"));
 }
 
 #[test]
