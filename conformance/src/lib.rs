@@ -40,6 +40,7 @@ pub mod load;
 pub mod means;
 pub mod model;
 pub mod plan;
+mod process;
 pub mod profile;
 pub mod property;
 pub mod record;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::run::{bundled, resolve, this_program};
+use super::address::resolve;
+use super::run::{bundled, this_program};
 use super::{Format, Status, Stop, parse_address, parse_template, parse_timeout, print};
 use crate::dialect::Dialect;
 use crate::load::{Failure, Load, discard as discard_all, median, time_discard, time_session};

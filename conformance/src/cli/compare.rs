@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::address::{running, secondary_of};
 use super::property::{self, CASES, CONFIRMATIONS};
-use super::run::{JOBS, bundled, end_servers_when_interrupted, quoted, resolve, secondary, select};
+use super::run::{JOBS, bundled, end_servers_when_interrupted, quoted, select};
 use super::{
     Format, Selection, SpecArguments, Status, Stop, load, parse_address, parse_template,
     parse_timeout, print,
@@ -16,7 +17,7 @@ use crate::dialect::Dialect;
 use crate::property::explore::Options;
 use crate::property::report;
 use crate::runner::{Order, Runner, run_all};
-use crate::target::{Addresses, Launcher, Target};
+use crate::target::{Launcher, Target};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -36,7 +37,7 @@ Verdicts:
   same                both pass, with the same octets
   differ, both legal  the replies differ, and the specification takes both
   only A passes, only B passes, neither passes
-  not comparable      the case is for a dialect that one of them does not speak
+  not comparable      one of them does not speak the dialect, or does not have the port, that the case is about
 
 Exit status:
   0  every case that both can be asked has the same verdict on both
@@ -117,7 +118,7 @@ pub(super) fn compare(arguments: &CompareArguments) -> Result<Status, Stop> {
     let mut ignored = Ignored::default();
     let mut run = |target: Target| {
         if let Target::Running(addresses) = &target {
-            ignored.ports.push(addresses.secondary);
+            ignored.ports.extend(addresses.secondary);
         }
         let name = target.to_string();
         let mut runner = Runner::reach(target, None, arguments.timeout)
@@ -171,6 +172,7 @@ fn status(differs: bool) -> Status {
 fn by_property(arguments: &CompareArguments) -> Result<Status, Stop> {
     let properties = property::select(&arguments.selection.select)?;
     let [a, b] = targets(arguments)?;
+    let properties = property::possible(property::possible(properties, &a)?, &b)?;
     end_servers_when_interrupted()?;
     let subject = |target: Target, name: &str, of: Reach<'_>| {
         let subject = property::subject(
@@ -233,7 +235,7 @@ impl<'a> Reach<'a> {
         exec.into_iter().chain(address).chain(meta).collect()
     }
 
-    fn target(self) -> Result<Option<Target>, Stop> {
+    fn target(self, timeout: Option<Duration>) -> Result<Option<Target>, Stop> {
         if let Some(command) = self.exec {
             let launcher = Launcher::Template(command.to_owned());
             return Ok(Some(Target::Launched(launcher)));
@@ -241,9 +243,8 @@ impl<'a> Reach<'a> {
         let Some(address) = self.address else {
             return Ok(None);
         };
-        let primary = resolve(address)?;
-        let secondary = secondary(primary, self.meta)?;
-        Ok(Some(Target::Running(Addresses { primary, secondary })))
+        let secondary = secondary_of(address, self.meta)?;
+        running(address, Some(&secondary), timeout).map(Some)
     }
 }
 
@@ -256,7 +257,8 @@ fn targets(arguments: &CompareArguments) -> Result<[Target; 2], Stop> {
         return usage("error: three servers are named; it takes two to compare");
     }
     let [a, b] = Reach::of(arguments);
-    match (a.target()?, b.target()?) {
+    let timeout = arguments.timeout;
+    match (a.target(timeout)?, b.target(timeout)?) {
         (None, _) => usage("error: no server is named; name A with HOST:PORT or --exec-a"),
         (Some(a), Some(b)) => Ok([a, b]),
         (Some(a), None) => Ok([a, Target::Launched(bundled(Dialect::Plain)?)]),

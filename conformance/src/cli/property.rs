@@ -107,6 +107,7 @@ pub(super) fn property(arguments: &PropertyArguments) -> Result<Status, Stop> {
         return dry_run(&properties, seed, cases);
     }
     let target = target(&arguments.target)?;
+    let properties = possible(properties, &target)?;
     end_servers_when_interrupted()?;
     let words = reach_server(&arguments.target);
     let subject = subject(
@@ -153,6 +154,20 @@ pub(super) fn select(patterns: &[String]) -> Result<Vec<&'static Property>, Stop
             "error: the selection matches no property; there are {}",
             names.join(", ")
         );
+        return Err(Stop::new(Status::NothingSelected, message));
+    }
+    Ok(properties)
+}
+
+/// Those that a server can be tried with; one without a secondary port cannot be asked there.
+pub(super) fn possible(
+    mut properties: Vec<&'static Property>,
+    target: &Target,
+) -> Result<Vec<&'static Property>, Stop> {
+    properties.retain(|property| target.has_secondary() || !property.uses_secondary());
+    if properties.is_empty() {
+        let message =
+            "error: what is selected takes a secondary port, which this server does not have";
         return Err(Stop::new(Status::NothingSelected, message));
     }
     Ok(properties)

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::run::{resolve, secondary};
+use super::address::{resolve, secondary_of};
 use super::{Status, Stop, parse_address, print, say};
 use crate::record::{Event, Scribe, proxy};
 use crate::transcript::Port;
@@ -82,7 +82,7 @@ pub(super) fn record(arguments: &RecordArguments) -> Result<Status, Stop> {
     };
     let mut ports = vec![(Port::Primary, listen(&arguments.listen)?, server)];
     if let Some(address) = &arguments.meta_listen {
-        let to = secondary(server, arguments.meta_to.as_deref())?;
+        let to = resolve(&secondary_of(&arguments.to, arguments.meta_to.as_deref())?)?;
         ports.push((Port::Secondary, listen(address)?, to));
     }
     let (sender, events) = mpsc::channel();

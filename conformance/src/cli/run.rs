@@ -1,12 +1,12 @@
 //! `run`: cases against a server.
 
 use std::io::{ErrorKind, IsTerminal, stderr};
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Instant;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::address::{running, secondary_of};
 use super::report::Outlets;
 use super::{RunArguments, Selection, Status, Stop, TargetArguments, load, say};
 use crate::attribution::attribute;
@@ -16,7 +16,7 @@ use crate::dialect::Dialect;
 use crate::report::Report;
 use crate::runner::{CaseResult, Order, Outcome, Runner, run_all};
 use crate::spec::{CaseRef, Level, Spec};
-use crate::target::{Addresses, Launcher, Target, kill_all};
+use crate::target::{Launcher, Target, kill_all};
 
 /// Jobs where every job has a server of its own: mostly they wait.
 pub(super) const JOBS: usize = 16;
@@ -253,36 +253,11 @@ pub(super) fn target(arguments: &TargetArguments) -> Result<Target, Stop> {
         let dialect = arguments.dialect.claimed().unwrap_or(Dialect::Plain);
         return bundled(dialect).map(Target::Launched);
     };
-    let primary = resolve(address)?;
-    let secondary = secondary(primary, arguments.meta.as_deref())?;
-    Ok(Target::Running(Addresses { primary, secondary }))
-}
-
-/// The secondary port: as it was given, or the one behind the primary port.
-pub(super) fn secondary(primary: SocketAddr, meta: Option<&str>) -> Result<SocketAddr, Stop> {
-    match (meta, primary.port().checked_add(1)) {
-        (Some(meta), _) => resolve(meta),
-        (None, Some(port)) => Ok(SocketAddr::new(primary.ip(), port)),
-        (None, None) => Err(Stop::new(
-            Status::Usage,
-            "error: there is no port after 65535; name the secondary port",
-        )),
-    }
-}
-
-pub(super) fn resolve(address: &str) -> Result<SocketAddr, Stop> {
-    let mut addresses = address.to_socket_addrs().map_err(|error| {
-        Stop::new(
-            Status::Unreachable,
-            format!("error: {address} has no address: {error}"),
-        )
-    })?;
-    addresses.next().ok_or_else(|| {
-        Stop::new(
-            Status::Unreachable,
-            format!("error: {address} has no address"),
-        )
-    })
+    let secondary = match arguments.no_meta {
+        true => None,
+        false => Some(secondary_of(address, arguments.meta.as_deref())?),
+    };
+    running(address, secondary.as_deref(), arguments.timeout)
 }
 
 /// The server that this program carries, if it does.
@@ -330,6 +305,7 @@ pub(super) fn reach_server(arguments: &TargetArguments) -> Vec<String> {
     let mut words = Vec::new();
     words.extend(arguments.address.clone());
     words.extend(arguments.meta.iter().map(|meta| format!("--meta {meta}")));
+    words.extend(arguments.no_meta.then(|| "--no-meta".to_owned()));
     words.extend(
         arguments
             .exec

@@ -33,6 +33,13 @@ pub struct Property {
     pub(super) clause: fn(&Script, Option<Due>) -> &'static str,
 }
 
+impl Property {
+    /// Whether its sessions ask the secondary port.
+    pub fn uses_secondary(&self) -> bool {
+        matches!(self.name, "means" | "own-writes")
+    }
+}
+
 impl fmt::Debug for Property {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Property({})", self.name)

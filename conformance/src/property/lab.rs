@@ -169,7 +169,7 @@ impl Lab {
         let mut ignored = Ignored::default();
         for subject in subjects {
             if let Target::Running(addresses) = &subject.target {
-                ignored.ports.push(addresses.secondary);
+                ignored.ports.extend(addresses.secondary);
             }
             let greeting = &subject.settings.profile.greeting;
             ignored.greetings.push(greeting.clone());

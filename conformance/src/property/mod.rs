@@ -114,6 +114,8 @@ mod tests {
             let control = property.control.map(|control| control(&script));
             for script in std::iter::once(script).chain(control) {
                 let mut written = write(property.title, &script);
+                let asks = written.transcript.uses_secondary();
+                assert!(!asks || property.uses_secondary(), "{}", property.name);
                 for _ in 0..2 {
                     if let Err(errors) = plan(&written.transcript, None, &BTreeMap::new()) {
                         panic!("{}: {errors:?}\n{}", property.name, written.transcript);

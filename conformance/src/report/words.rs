@@ -21,9 +21,11 @@ pub fn expected(failure: &Failure) -> String {
 
 fn check_text(check: Check) -> &'static str {
     match check {
-        Check::Reaped => "no child that has ended and is not reaped",
-        Check::Alone => "no child left when no client is",
-        Check::Descriptors => "as many open descriptors as when the case began",
+        Check::Reaped => {
+            "no child that has ended and is not reaped, or two at most while clients keep connecting"
+        }
+        Check::Alone => "no more children than when the case began",
+        Check::Descriptors => "at most 8 more open descriptors than when the case began",
         Check::Idle => "processes that wait while nobody says anything",
         Check::Terminate => "an end on SIGTERM",
         Check::Kill => "children that end with the server",
@@ -68,7 +70,7 @@ fn before(rest: &[u8]) -> String {
 fn process(state: &ProcessState) -> String {
     match state {
         ProcessState::Zombies(count) => format!("{count} zombies"),
-        ProcessState::Children(count) => format!("{count} children"),
+        ProcessState::Children { before, now } => format!("{now} children, {before} before"),
         ProcessState::Descriptors { before, now } => format!("{now}, {before} before"),
         ProcessState::Busy => "one that is always running".to_owned(),
         ProcessState::Running => "the server still runs".to_owned(),

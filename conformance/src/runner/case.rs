@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use super::{
     Expected, Failure, Late, Observation, Observed, Outcome, OwnServer, Settings, StepResult,
-    process,
 };
 use crate::client::{Connection, End, Next};
 use crate::judge::{self, Demand, Demanded, Mismatch};
@@ -36,8 +35,6 @@ pub(super) struct Scene<'a> {
     trace: &'a Trace,
     /// The process, if it is ours and only ours.
     pub(super) own: Option<&'a OwnServer<'a>>,
-    /// Its descriptors when the case began.
-    pub(super) descriptors: Option<usize>,
     /// Whether lines that acknowledge values are read away.
     acknowledged: bool,
     observations: Mutex<Vec<Observation>>,
@@ -57,7 +54,6 @@ impl<'a> Scene<'a> {
             base,
             trace,
             own,
-            descriptors: own.and_then(|own| process::descriptors(own.id())),
             acknowledged: settings.profile.acknowledgement.is_some(),
             observations: Mutex::default(),
         }
@@ -213,7 +209,13 @@ impl Actor<'_> {
                 self.scene.addresses.primary,
                 settings.profile.greeting.clone().into(),
             ),
-            Port::Secondary => (self.scene.addresses.secondary, VecDeque::new()),
+            Port::Secondary => {
+                let none = || Failure::not_run("there is no secondary port".to_owned());
+                (
+                    self.scene.addresses.secondary.ok_or_else(none)?,
+                    VecDeque::new(),
+                )
+            }
         };
         let connection = Connection::open(name, address, settings.timeout, self.scene.trace)
             .map_err(|error| {

@@ -114,9 +114,14 @@ impl Observed {
 pub enum ProcessState {
     /// So many children have ended and are not reaped.
     Zombies(usize),
-    /// So many children are left.
-    Children(usize),
-    /// Open descriptors.
+    /// Children that run.
+    Children {
+        /// When the case began.
+        before: usize,
+        /// At the check.
+        now: usize,
+    },
+    /// The most open descriptors that one process has.
     Descriptors {
         /// When the case began.
         before: usize,

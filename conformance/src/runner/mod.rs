@@ -9,7 +9,6 @@ mod failure;
 mod own;
 mod pool;
 mod probe;
-mod process;
 mod segments;
 
 use std::collections::BTreeMap;
@@ -22,6 +21,7 @@ use crate::judge::Demanded;
 use crate::means::Base;
 use crate::model::Asked;
 use crate::plan::{Operation, Plan, PlannedStep, plan};
+use crate::process;
 use crate::profile::Profile;
 use crate::spec::CaseRef;
 use crate::target::{Addresses, Server, Target, Unreachable};
@@ -416,6 +416,11 @@ impl Runner {
             .filter(|dialect| *dialect != self.dialect())
         {
             Some(format!("only for the {dialect} dialect"))
+        } else if case.uses_secondary() && !self.target.has_secondary() {
+            Some(
+                "the server has no secondary port, by --no-meta or by --exec without {meta_port}"
+                    .to_owned(),
+            )
         } else if case.uses_process() && !self.launches() {
             Some("only for a server that the runner starts, with --exec".to_owned())
         } else if case.uses_process() && !process::is_visible() {
@@ -480,8 +485,11 @@ impl Runner {
                 scene.execute(plan, &mut result.observations)
             }
             Target::Launched(launcher) => {
-                let own = OwnServer::launch(launcher)
+                let mut own = OwnServer::launch(launcher)
                     .map_err(|error| Failure::not_run(error.to_string()))?;
+                if result.case.uses_process() {
+                    own.settle(self.settings.timeout);
+                }
                 let scene = case::Scene::new(
                     own.addresses,
                     &self.settings,

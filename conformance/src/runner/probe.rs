@@ -37,9 +37,11 @@ const BAD_LINES: [&[u8]; 3] = [b"probe\n", b"hello there\n", b"xyz!\n"];
 /// one of its kind.
 ///
 /// # Errors
-/// If nobody listens on one of the two ports.
+/// If nobody listens on one of its ports.
 pub fn probe(addresses: Addresses, timeout: Duration) -> Result<Probed, Unreachable> {
-    connect(addresses.secondary, "secondary", timeout)?;
+    if let Some(secondary) = addresses.secondary {
+        connect(secondary, "secondary", timeout)?;
+    }
     let connection = connect(addresses.primary, "primary", timeout)?;
     let mut probe = Probe {
         connection,
@@ -184,8 +186,9 @@ pub(super) fn means(addresses: Addresses, timeout: Duration) -> Result<Base, Str
 }
 
 fn means_line(addresses: Addresses, timeout: Duration) -> Result<Vec<u8>, String> {
+    let secondary = addresses.secondary.ok_or("there is none")?;
     let mut connection =
-        connect(addresses.secondary, "secondary", timeout).map_err(|error| error.to_string())?;
+        connect(secondary, "secondary", timeout).map_err(|error| error.to_string())?;
     match connection.next_line(timeout) {
         Next::Line(line) => Ok(line),
         Next::End(End::Eof, _) => Err("the server closed it without a line".to_owned()),

@@ -130,13 +130,13 @@ pub enum Action {
 /// What can be seen of, or done to, the process of a server that the runner has started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
-    /// Every child that has ended is reaped.
+    /// Every child that has ended is reaped, but for two at most while clients connect.
     Reaped,
-    /// No child is left.
+    /// It has no more children than when the case began.
     Alone,
-    /// It has no more descriptors open than when the case began.
+    /// No process of it has many more descriptors open than when the case began.
     Descriptors,
-    /// It and its children use next to no processor time.
+    /// It and its descendants are found waiting.
     Idle,
     /// It ends on SIGTERM.
     Terminate,

@@ -3,6 +3,8 @@
 mod compare;
 mod hostile;
 mod page;
+mod ports;
+mod process;
 mod record;
 mod reports;
 mod status;

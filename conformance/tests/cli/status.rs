@@ -1,12 +1,14 @@
 //! Each exit status, by the way that leads to it.
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::thread;
 
 use assert_cmd::assert::OutputAssertExt;
 use predicates::prelude::*;
 use predicates::str::contains;
 
-use crate::support::{faulty, program};
+use crate::support::{faulty, program, server_without_secondary};
 
 #[test]
 fn zero_the_server_conforms() {
@@ -116,13 +118,92 @@ fn three_nobody_listens() {
         .stderr(contains(&address));
 }
 
+/// An address at which nobody listens: one of its ports was free a moment ago, and the system hands
+/// out others first.
+fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("its address").port();
+    format!("localhost:{port}")
+}
+
+#[test]
+fn three_each_missing_port_is_named_as_it_was_typed() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("its address").port();
+    let somebody = format!("localhost:{port}");
+    let (primary, secondary) = (nobody(), nobody());
+    let named = |address: &str, port: &str| contains(format!("{address}, the {port} port: "));
+    for (words, of_primary, of_secondary) in [
+        (vec![&primary, "--meta", &secondary], true, true),
+        (vec![&primary, "--meta", &somebody], true, false),
+        (vec![&somebody, "--meta", &secondary], false, true),
+        (vec![&primary, "--no-meta"], true, false),
+    ] {
+        let assert = program().args(words).assert().code(3).stdout("");
+        let output = String::from_utf8_lossy(&assert.get_output().stderr);
+        let says = |address: &str, port: &str| named(address, port).eval(&output);
+        assert_eq!(says(&primary, "primary"), of_primary, "{output}");
+        assert_eq!(says(&secondary, "secondary"), of_secondary, "{output}");
+        let offers_none = contains("--no-meta").eval(&output);
+        assert_eq!(offers_none, of_secondary && !of_primary, "{output}");
+    }
+}
+
+#[test]
+fn a_server_without_a_secondary_port_is_tested_without_it() {
+    let server = server_without_secondary();
+    let skipped = contains("the server has no secondary port, by --no-meta");
+    let clauses = ["--select", "process.gone", "--select", "meta.line"];
+    program()
+        .args(["--format", "tap", "--exec", &server])
+        .args(clauses)
+        .assert()
+        .code(0)
+        .stdout(skipped.and(contains("process.gone/after-exit")));
+    program()
+        .args(["property", "--select", "means", "--exec", &server])
+        .assert()
+        .code(5)
+        .stderr(contains("takes a secondary port"));
+}
+
+#[test]
+fn a_running_server_without_a_secondary_port_is_tested_without_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address").to_string();
+    // It ends with the test.
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let lines = BufReader::new(stream.try_clone().expect("a socket"));
+                for _ in lines.lines().map_while(Result::ok) {
+                    let _ = stream.write_all(b"0\n");
+                }
+            });
+        }
+    });
+    program()
+        .args([&address, "--no-meta", "--format", "tap", "--timeout", "1s"])
+        .args(["--select", "command.alone/*", "--select", "meta.line"])
+        .assert()
+        .stdout(contains(
+            "# SKIP the server has no secondary port, by --no-meta",
+        ))
+        .stdout(contains("command.alone/"));
+}
+
 #[test]
 fn three_the_server_does_not_start() {
     program()
         .args(["--exec", "false {port} {meta_port}"])
         .assert()
         .code(3)
-        .stderr(contains("ended before it listened"));
+        .stderr(contains("ended before it listened").and(contains("foreground").not()));
+    program()
+        .args(["--exec", "true {port} {meta_port}"])
+        .assert()
+        .code(3)
+        .stderr(contains("has to be started in the foreground"));
 }
 
 #[test]

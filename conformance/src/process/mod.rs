@@ -1,24 +1,41 @@
-//! The server as a process: what `/proc` tells about it and its children.
+//! Processes, their descriptors and their listening sockets, as `/proc` shows them. On a system
+//! without `/proc` nothing is seen.
+
+mod listener;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub(crate) use listener::{Listener, listener};
+
 /// A process, as of one moment.
 #[derive(Clone, Debug)]
 struct Process {
     parent: u32,
+    group: u32,
+    session: u32,
     state: char,
 }
 
-/// Whether this system tells anything about processes.
-pub(super) fn is_visible() -> bool {
+impl Process {
+    /// Whether it has not ended.
+    fn runs(&self) -> bool {
+        !matches!(self.state, 'Z' | 'X')
+    }
+}
+
+/// Whether this system shows processes.
+pub(crate) fn is_visible() -> bool {
     fs::metadata("/proc/self/stat").is_ok()
 }
 
-/// How often a condition is looked at that nothing announces.
+/// Time between two looks at a condition that nothing announces.
 const GLANCE: Duration = Duration::from_millis(2);
+
+/// The longest time between two such looks, of which each reads every process of the system.
+const MAX_GLANCE: Duration = Duration::from_millis(20);
 
 fn all() -> BTreeMap<u32, Process> {
     let mut processes = BTreeMap::new();
@@ -44,16 +61,20 @@ fn all() -> BTreeMap<u32, Process> {
 /// Reads a line of `/proc/PID/stat`; the name in it may hold spaces and parentheses.
 fn read(stat: &str) -> Option<Process> {
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split_whitespace().collect();
+    let number = |index: usize| fields.get(index)?.parse().ok();
     Some(Process {
         state: fields.first()?.chars().next()?,
-        parent: fields.get(1)?.parse().ok()?,
+        parent: number(1)?,
+        group: number(2)?,
+        session: number(3)?,
     })
 }
 
-/// The descendants of a process.
-fn descendants(root: u32) -> BTreeMap<u32, Process> {
-    let all = all();
-    let mut found = BTreeSet::from([root]);
+/// These processes, as far as they exist, and their descendants.
+fn with_descendants(
+    all: &BTreeMap<u32, Process>,
+    mut found: BTreeSet<u32>,
+) -> BTreeMap<u32, Process> {
     loop {
         let before = found.len();
         let children = all
@@ -64,49 +85,79 @@ fn descendants(root: u32) -> BTreeMap<u32, Process> {
             break;
         }
     }
-    found.remove(&root);
-    all.into_iter()
+    all.iter()
         .filter(|(id, _)| found.contains(id))
+        .map(|(id, process)| (*id, process.clone()))
         .collect()
 }
 
-/// The descendants that still run, for looking at them when their parent is gone.
-pub(super) fn running_descendants(root: u32) -> BTreeSet<u32> {
-    let running = descendants(root)
-        .into_iter()
-        .filter(|(_, process)| process.state != 'Z');
+fn descendants(root: u32) -> BTreeMap<u32, Process> {
+    let mut descendants = with_descendants(&all(), BTreeSet::from([root]));
+    descendants.remove(&root);
+    descendants
+}
+
+/// What a command has started: its process, those in its process group or session, as a child has
+/// whose parent has ended, and their descendants.
+fn started_by(all: &BTreeMap<u32, Process>, command: u32) -> BTreeMap<u32, Process> {
+    let members = all.iter().filter(|(id, process)| {
+        **id == command || process.group == command || process.session == command
+    });
+    with_descendants(all, members.map(|(id, _)| *id).collect())
+}
+
+/// The processes that a command has started and that have not ended.
+pub(crate) fn running_of(command: u32) -> BTreeSet<u32> {
+    running(started_by(&all(), command))
+}
+
+/// Whether a process has not ended.
+pub(crate) fn runs(id: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat"));
+    stat.is_ok_and(|stat| read(&stat).is_some_and(|process| process.runs()))
+}
+
+/// The descendants that have not ended.
+pub(crate) fn running_descendants(root: u32) -> BTreeSet<u32> {
+    running(descendants(root))
+}
+
+fn running(processes: BTreeMap<u32, Process>) -> BTreeSet<u32> {
+    let running = processes.into_iter().filter(|(_, process)| process.runs());
     running.map(|(id, _)| id).collect()
 }
 
-/// How many descendants have ended and are not reaped, and how many there are.
-pub(super) fn zombies_and_descendants(root: u32) -> (usize, usize) {
-    let descendants = descendants(root);
-    let zombies = descendants
+/// How many descendants have ended and are not reaped.
+pub(crate) fn zombies(root: u32) -> usize {
+    descendants(root)
         .values()
         .filter(|process| process.state == 'Z')
-        .count();
-    (zombies, descendants.len())
-}
-
-/// Which of these processes still run.
-pub(super) fn still_running(ids: &BTreeSet<u32>) -> usize {
-    let all = all();
-    ids.iter()
-        .filter(|id| all.get(id).is_some_and(|process| process.state != 'Z'))
         .count()
 }
 
-/// How many descriptors a process has open.
-pub(super) fn descriptors(id: u32) -> Option<usize> {
-    Some(fs::read_dir(format!("/proc/{id}/fd")).ok()?.count())
+/// Which of these processes have not ended.
+pub(crate) fn still_running(ids: &BTreeSet<u32>) -> usize {
+    let all = all();
+    ids.iter()
+        .filter(|id| all.get(id).is_some_and(Process::runs))
+        .count()
+}
+
+/// The most descriptors that one of a process and its descendants has open; none if the system
+/// shows those of none of them.
+pub(crate) fn descriptors(root: u32) -> Option<usize> {
+    let ids = running_descendants(root).into_iter().chain([root]);
+    ids.filter_map(|id| Some(fs::read_dir(format!("/proc/{id}/fd")).ok()?.count()))
+        .max()
 }
 
 /// How often a process is looked at to find out whether it is busy.
-pub(super) const LOOKS: u32 = 20;
+pub(crate) const LOOKS: u32 = 20;
 
-/// Whether, in at least so many of [`LOOKS`] looks, a process or a descendant of it was running, or ready to run. Unlike processor time this does not
-/// depend on how much of the machine others leave it. One look is enough for a server that waits, and no look is taken that decides nothing.
-pub(super) fn is_busy(root: u32, least: u32) -> bool {
+/// Whether, in at least so many of [`LOOKS`] looks, a process or a descendant of it was running, or
+/// ready to run. Unlike processor time this does not depend on how much of the machine others leave
+/// it. One look is enough for a server that waits, and no look is taken that decides nothing.
+pub(crate) fn is_busy(root: u32, least: u32) -> bool {
     busy_looks(
         least,
         || is_running(root),
@@ -137,8 +188,9 @@ fn is_running(root: u32) -> bool {
     threads(root).contains(&'R') || children(root).into_iter().any(is_running)
 }
 
-/// The children of a process, as each of its threads tells them: far cheaper than to look at every process of the system, and good enough for a look
-/// that is repeated. Kernels without this file have nothing to tell.
+/// The children of a process, as each of its threads tells them: far cheaper than to look at every
+/// process of the system, and good enough for a look that is repeated. Kernels without this file
+/// have nothing to tell.
 fn children(id: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{id}/task"))
         .into_iter()
@@ -165,8 +217,9 @@ fn threads(id: u32) -> Vec<char> {
 }
 
 /// Waits for a condition that nothing announces.
-pub(super) fn eventually(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
+pub(crate) fn eventually(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + limit;
+    let mut pause = GLANCE;
     loop {
         if holds() {
             return true;
@@ -174,7 +227,8 @@ pub(super) fn eventually(limit: Duration, mut holds: impl FnMut() -> bool) -> bo
         if Instant::now() > deadline {
             return false;
         }
-        thread::sleep(GLANCE);
+        thread::sleep(pause);
+        pause = MAX_GLANCE.min(pause * 2);
     }
 }
 
@@ -209,5 +263,6 @@ mod tests {
         let stat = "42 (a ) b) S 7 42 42 0 -1 4194560 100 0 0 0 30 12 0 0 20 0 1";
         let process = read(stat).expect("a line of /proc");
         assert_eq!((process.state, process.parent), ('S', 7));
+        assert_eq!((process.group, process.session), (42, 42));
     }
 }
