@@ -100,7 +100,7 @@ pipe my $means_in, my $means_out or die "no pipe: $!\n";
 $means_in->blocking(0);
 my @means;
 
-# Takes the means that are in the pipe.
+# Takes the means that are in the pipe. Whoever asks for them gets all that were sent before.
 sub collect {
     while (my $length = sysread $means_in, my $records, 512 * $RECORD) {
         push @means, unpack 'd*', $records;
@@ -111,6 +111,7 @@ sub collect {
 sub in_child {
     my ($listener, $serve) = @_;
     my $client = $listener->accept or return;
+    collect();
     my $child  = fork;
     if (defined $child && $child == 0) {
         close $_ for $primary, $secondary, $means_in;
@@ -123,7 +124,6 @@ sub in_child {
 my $readable = IO::Select->new($primary, $secondary, $means_in);
 while (1) {
     for my $ready ($readable->can_read(1)) {
-        # Whoever asks for the means gets all that were sent before.
         collect();
         in_child($primary, sub { session($_[0], $means_out) }) if $ready == $primary;
         in_child($secondary, sub { print {$_[0]} summary(@means), $EOL; finish($_[0]) })
