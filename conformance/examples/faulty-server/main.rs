@@ -1,14 +1,17 @@
-//! A server with faults to order, to see what the conformance runner makes of them:
+//! A server with faults and wordings that can be switched on, to see what the conformance runner
+//! makes of them:
 //!
 //! ```text
 //! cargo run -p meta-stats-conformance --example faulty-server -- 3100 3101 --fault population
 //! meta-stats-conformance 127.0.0.1:3100
 //! ```
 //!
-//! Without a fault it conforms: one thread a session and plain double-precision arithmetic, as many a first implementation has.
+//! Without a fault it conforms, in any wording that is allowed: one thread a session and plain
+//! double-precision arithmetic, as many a first implementation has.
 
 mod fault;
 mod session;
+mod wording;
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
@@ -22,26 +25,63 @@ use clap::Parser;
 
 use fault::Fault;
 use session::Session;
+use wording::Wording;
+
+/// The delay of a late greeting.
+const LATE: Duration = Duration::from_millis(100);
+
+/// The wording of the classic dialect, where it differs from the default.
+const CLASSIC: [&str; 3] = ["greeting-classic", "two-decimals", "lines-of-79-bytes"];
 
 #[derive(Parser)]
-#[command(about = "A server with faults to order", version)]
+#[command(
+    about = "A server with faults and wordings that can be switched on",
+    version
+)]
 struct Arguments {
     /// The primary port; 0 is any free one.
-    port: u16,
+    #[arg(required_unless_present = "list_wordings")]
+    port: Option<u16>,
     /// The secondary port; 0 is any free one.
-    meta_port: u16,
+    #[arg(required_unless_present = "list_wordings")]
+    meta_port: Option<u16>,
     /// What to do wrong; may be given several times.
     #[arg(long, value_enum)]
     fault: Vec<Fault>,
-    /// Greet, print two decimals and limit lines to 80 octets.
+    /// Greet, print two decimals and limit lines to 80 bytes.
     #[arg(long)]
     classic: bool,
+    /// How to word what the protocol leaves open; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    wording: Vec<String>,
+    /// Draw an allowed wording where none is given, and print it to standard error.
+    #[arg(long, value_name = "SEED")]
+    random_wording: Option<u64>,
+    /// Print the wordings, which of them are allowed, and which clauses the others break.
+    #[arg(long)]
+    list_wordings: bool,
+}
+
+impl Arguments {
+    /// The wording that these arguments ask for.
+    fn wording(&self) -> Result<Wording, String> {
+        let mut names = self.wording.clone();
+        if self.classic {
+            names.extend(CLASSIC.map(str::to_owned));
+        }
+        if let Some(seed) = self.random_wording {
+            let drawn = wording::draw(seed, &names);
+            eprintln!("wording: {}", drawn.join(" "));
+            names.extend(drawn);
+        }
+        Wording::from_names(&names)
+    }
 }
 
 /// What all sessions share.
 struct Server {
     faults: HashSet<Fault>,
-    classic: bool,
+    wording: Wording,
     means: Mutex<Vec<(f64, u64)>>,
     /// What was replied last, and in which session.
     last_reply: Mutex<Option<(u64, Vec<u8>)>>,
@@ -61,7 +101,18 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let listen = |port| TcpListener::bind(("127.0.0.1", port));
+    if arguments.list_wordings {
+        anstream::print!("{}", wording::list());
+        return ExitCode::SUCCESS;
+    }
+    let wording = match arguments.wording() {
+        Ok(wording) => wording,
+        Err(why) => {
+            eprintln!("faulty-server: {why}");
+            return ExitCode::from(2);
+        }
+    };
+    let listen = |port: Option<u16>| TcpListener::bind(("127.0.0.1", port.unwrap_or(0)));
     let (primary, secondary) = match (listen(arguments.port), listen(arguments.meta_port)) {
         (Ok(primary), Ok(secondary)) => (primary, secondary),
         (Err(error), _) | (_, Err(error)) => {
@@ -74,7 +125,7 @@ fn main() -> ExitCode {
     }
     let server = Arc::new(Server {
         faults: arguments.fault.into_iter().collect(),
-        classic: arguments.classic,
+        wording,
         means: Mutex::default(),
         last_reply: Mutex::default(),
         sessions: Mutex::default(),
@@ -87,7 +138,7 @@ fn main() -> ExitCode {
         }
     });
     for stream in primary.incoming().flatten() {
-        // Counted here: who comes later finds it counted, whichever thread is faster.
+        // Counted here: a later client finds it counted, whichever thread is faster.
         let presence = Presence::new(&server);
         thread::spawn(move || serve(presence, stream));
     }
@@ -120,7 +171,7 @@ impl Drop for Presence {
 
 fn tell_means(server: &Server, mut stream: TcpStream) {
     if server.has(Fault::MetaNeedsInput) {
-        // A fault to order: the line waits for the client to say something.
+        // The line waits for the client to say something.
         let _ = stream.read(&mut [0; 64]);
     }
     let means = lock(&server.means).clone();
@@ -139,15 +190,22 @@ fn serve(presence: Presence, mut stream: TcpStream) {
 }
 
 fn converse(server: &Arc<Server>, presence: Presence, stream: &mut TcpStream) {
-    if server.classic && stream.write_all(b"Stats server ready\n").is_err() {
+    if greet(&server.wording, stream).is_err() {
         return;
     }
-    let mut session = Session::new(server);
+    let mut session = Session::new(server, presence.number);
     let mut block = vec![0; 64 << 10];
     loop {
         match stream.read(&mut block) {
             Ok(0) if server.has(Fault::SpinAfterEof) => std::hint::spin_loop(),
             Ok(0) => {
+                let replies = session.end();
+                if stream.write_all(&replies).is_err() {
+                    return;
+                }
+                if session.has_exited() {
+                    break;
+                }
                 if server.has(Fault::EofCounted) {
                     lock(&server.means).extend(session.mean_to_record());
                 }
@@ -171,7 +229,7 @@ fn converse(server: &Arc<Server>, presence: Presence, stream: &mut TcpStream) {
     }
     if let Some(mean) = session.mean_to_record() {
         if server.has(Fault::LateMeans) {
-            // A fault to order: the exit line is out before the mean is recorded.
+            // The exit line is out before the mean is recorded.
             let server = server.clone();
             thread::spawn(move || {
                 thread::sleep(Duration::from_millis(50));
@@ -181,12 +239,25 @@ fn converse(server: &Arc<Server>, presence: Presence, stream: &mut TcpStream) {
             lock(&server.means).push(mean);
         }
     }
-    // Who has the exit line finds the session gone.
+    // A client that has its exit line finds the session gone.
     drop(presence);
-    let _ = stream.write_all(session.farewell().as_bytes());
+    let _ = stream.write_all(session.exit_line().as_bytes());
     if server.has(Fault::StaysOpen) {
         thread::park();
     }
+}
+
+/// Sends what comes unasked.
+fn greet(wording: &Wording, stream: &mut TcpStream) -> std::io::Result<()> {
+    let connect = wording.connect;
+    if connect.late {
+        thread::sleep(LATE);
+    }
+    let lines = connect
+        .greeting
+        .iter()
+        .map(|line| format!("{line}{}", wording.end()));
+    stream.write_all(lines.collect::<String>().as_bytes())
 }
 
 /// With the fault: while others are connected too, a client gets what another got last.
@@ -202,7 +273,8 @@ fn swap(server: &Server, number: u64, replies: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// Ends the sending direction, then takes what the client still sends, so that no reset overtakes the last line.
+/// Ends the sending direction, then takes what the client still sends, so that no reset overtakes
+/// the last line.
 fn close_in_order(stream: &mut TcpStream) {
     let _ = stream.shutdown(Shutdown::Write);
     let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));

@@ -1,25 +1,37 @@
-//! A session in plain double-precision arithmetic, with its faults.
+//! A session in plain double-precision arithmetic, with its faults and its wording.
 
 use std::hash::{BuildHasher, RandomState};
 
 use crate::Server;
 use crate::fault::Fault;
+use crate::wording::UndefinedReply;
+
+/// A quoted line has at most so many characters.
+const MAX_QUOTED: usize = 40;
 
 pub(crate) struct Session<'a> {
     server: &'a Server,
+    /// Whether replies have a label.
+    label: bool,
     partial: Vec<u8>,
     values: Vec<f64>,
+    lines: u64,
     replies: u64,
     exited: bool,
     dropped: bool,
 }
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(server: &'a Server) -> Self {
+    /// The session of this number, from 1.
+    pub(crate) fn new(server: &'a Server, number: u64) -> Self {
+        let wording = &server.wording;
+        let changed = wording.relabel_after.is_some_and(|after| number > after);
         Session {
             server,
+            label: wording.label != changed,
             partial: Vec::new(),
             values: Vec::new(),
+            lines: 0,
             replies: 0,
             exited: false,
             dropped: false,
@@ -34,22 +46,23 @@ impl<'a> Session<'a> {
         self.dropped
     }
 
-    /// Takes octets, gives the replies.
-    pub(crate) fn receive(&mut self, octets: &[u8]) -> Vec<u8> {
+    /// Takes bytes, gives the replies.
+    pub(crate) fn receive(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut replies = String::new();
         if self.server.has(Fault::ReadIsLine) {
-            // As `read` into a buffer and `strcmp` do it: the line ends at the first newline, what follows is lost.
-            let line = octets
-                .split(|&octet| octet == b'\n')
+            // As `read` into a buffer and `strcmp` do it: the line ends at the first newline, what
+            // follows is lost.
+            let line = bytes
+                .split(|&byte| byte == b'\n')
                 .next()
                 .unwrap_or_default();
             self.line(line, &mut replies);
             return replies.into_bytes();
         }
-        self.partial.extend_from_slice(octets);
+        self.partial.extend_from_slice(bytes);
         let held = std::mem::take(&mut self.partial);
         let mut rest = held.as_slice();
-        while let Some(length) = rest.iter().position(|&octet| octet == b'\n')
+        while let Some(length) = rest.iter().position(|&byte| byte == b'\n')
             && !self.exited
             && !self.dropped
         {
@@ -64,47 +77,102 @@ impl<'a> Session<'a> {
         replies.into_bytes()
     }
 
-    fn line(&mut self, line: &[u8], replies: &mut String) {
-        let faults = self.server;
-        if faults.classic && line.len() > 79 {
-            return self.bad("Error: long line", replies);
+    /// Takes the end of the stream, gives the replies.
+    pub(crate) fn end(&mut self) -> Vec<u8> {
+        let mut replies = String::new();
+        let line = std::mem::take(&mut self.partial);
+        if self.server.wording.last_line && !line.is_empty() {
+            self.line(&line, &mut replies);
         }
+        replies.into_bytes()
+    }
+
+    fn line(&mut self, line: &[u8], replies: &mut String) {
+        let server = self.server;
+        let wording = &server.wording;
+        self.lines += 1;
+        let long = wording.line_limit.is_some_and(|limit| line.len() > limit);
         let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned();
+        if long {
+            return self.bad(wording.error.long, &line, replies);
+        }
         let mut word = line.trim_matches(' ').to_owned();
-        if faults.has(Fault::AnyCase) {
+        if wording.empty_line && word.is_empty() {
+            return;
+        }
+        if server.has(Fault::AnyCase) || wording.any_case {
             word = word.to_ascii_lowercase();
         }
         let is = |command: &str| {
-            word == command || faults.has(Fault::PrefixCommands) && word.starts_with(command)
+            word == command || server.has(Fault::PrefixCommands) && word.starts_with(command)
         };
         if is("count") {
             let count = self.values.len();
-            let count = if faults.has(Fault::EightBitCount) {
+            let count = if server.has(Fault::EightBitCount) {
                 count % 256
             } else {
                 count
             };
-            self.reply(&count.to_string(), replies);
+            self.answer("count", Some(count.to_string()), replies);
         } else if is("sum") {
-            let sum = self.number(self.kept().iter().sum());
-            self.reply(&sum, replies);
+            let sum = wording.defined(self.kept().iter().sum());
+            self.answer("sum", sum, replies);
         } else if is("mean") {
-            let mean = self.number(mean(&self.kept()));
-            self.reply(&mean, replies);
+            let mean = wording.defined(mean(&self.kept()));
+            self.answer("mean", mean, replies);
         } else if is("stddev") {
-            if faults.has(Fault::CrashOnStddev) {
+            if server.has(Fault::CrashOnStddev) {
                 std::process::abort();
             }
-            let stddev = self.number(self.stddev());
-            self.reply(&stddev, replies);
+            let stddev = wording.defined(self.stddev());
+            self.answer("stddev", stddev, replies);
         } else if is("exit") {
             self.exited = true;
         } else {
             match self.value(&word) {
-                Some(value) => self.values.push(value),
-                None => self.bad("Error: unrecognized command", replies),
+                Some(value) => {
+                    self.values.push(value);
+                    if let Some(reply) = wording.value_reply {
+                        self.reply(reply, replies);
+                    }
+                }
+                None => self.bad(wording.error.bad, &line, replies),
             }
         }
+    }
+
+    /// Replies to the command that asks for this quantity.
+    fn answer(&mut self, quantity: &str, number: Option<String>, replies: &mut String) {
+        let wording = &self.server.wording;
+        let text = match (number, wording.undefined.reply) {
+            (Some(number), _) => number,
+            (None, UndefinedReply::Word(word)) => word.to_owned(),
+            (None, UndefinedReply::Error) => {
+                let error = self.error(wording.error.few, quantity);
+                return self.reply(&error, replies);
+            }
+            (None, UndefinedReply::Nothing) => return,
+        };
+        if self.label {
+            self.reply(&format!("{quantity}: {text}"), replies);
+        } else {
+            self.reply(&text, replies);
+        }
+        if let Some(line) = wording.after_reply {
+            self.reply(line, replies);
+        }
+    }
+
+    /// The error line for a bad line, by its template.
+    fn error(&self, template: &str, line: &str) -> String {
+        let quoted: String = line
+            .chars()
+            .take(MAX_QUOTED)
+            .flat_map(char::escape_debug)
+            .collect();
+        template
+            .replace("%n", &self.lines.to_string())
+            .replace("%q", &quoted)
     }
 
     fn value(&self, word: &str) -> Option<f64> {
@@ -130,7 +198,8 @@ impl<'a> Session<'a> {
         (!bad).then_some(value)
     }
 
-    fn bad(&mut self, message: &str, replies: &mut String) {
+    /// Treats a bad line; the template is that of its error line.
+    fn bad(&mut self, template: &str, line: &str, replies: &mut String) {
         let faults = self.server;
         if faults.has(Fault::ErrorsCounted) {
             self.values.push(0.0);
@@ -140,7 +209,8 @@ impl<'a> Session<'a> {
         }
         self.dropped = faults.has(Fault::ErrorEndsSession);
         if !faults.has(Fault::ErrorSilent) {
-            self.reply(message, replies);
+            let error = self.error(template, line);
+            self.reply(&error, replies);
         }
     }
 
@@ -151,7 +221,7 @@ impl<'a> Session<'a> {
         let flaky = self.server.has(Fault::Flaky) && random.is_multiple_of(10);
         replies.push_str(if flaky { "4711" } else { text });
         if !self.server.has(Fault::NoNewline) {
-            replies.push('\n');
+            replies.push_str(&self.server.wording.end());
         }
     }
 
@@ -186,10 +256,6 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn number(&self, value: f64) -> String {
-        number(self.server, value)
-    }
-
     /// The mean to record, and how many values it is of.
     pub(crate) fn mean_to_record(&self) -> Option<(f64, u64)> {
         let faults = self.server;
@@ -202,20 +268,22 @@ impl<'a> Session<'a> {
         let dropped = mean == 0.0 && faults.has(Fault::ZeroMeanDropped)
             || mean < 0.0 && faults.has(Fault::NegativeMeanDropped);
         if self.values.is_empty() {
-            return faults.has(Fault::EmptyCounted).then_some((0.0, 0));
+            let recorded = faults.has(Fault::EmptyCounted) || faults.wording.empty_session;
+            return recorded.then_some((0.0, 0));
         }
         (!dropped).then_some((mean, self.values.len() as u64))
     }
 
-    pub(crate) fn farewell(&self) -> String {
-        let (mean, stddev) = (self.number(mean(&self.kept())), self.number(self.stddev()));
-        format!(
-            "EXIT STATS: count {} mean {mean} stddev {stddev}\n",
-            self.values.len()
-        )
+    /// The exit line, with its end.
+    pub(crate) fn exit_line(&self) -> String {
+        let wording = &self.server.wording;
+        let mean = mean(&self.kept());
+        let line = wording.summary(wording.exit_line, self.values.len(), mean, self.stddev());
+        line + &wording.end()
     }
 }
 
+/// The line of the secondary port, with its end.
 pub(crate) fn means_line(server: &Server, means: &[(f64, u64)]) -> String {
     let values: Vec<f64> = means.iter().map(|(mean, _)| *mean).collect();
     let mean = if server.has(Fault::WeightedMeans) {
@@ -224,14 +292,9 @@ pub(crate) fn means_line(server: &Server, means: &[(f64, u64)]) -> String {
     } else {
         mean(&values)
     };
-    let (mean, stddev) = (
-        number(server, mean),
-        number(server, variance(&values).sqrt()),
-    );
-    format!(
-        "means_count {} mean_of_means {mean} stddev_of_means {stddev}\n",
-        values.len()
-    )
+    let wording = &server.wording;
+    let stddev = variance(&values).sqrt();
+    wording.summary(wording.meta_line, values.len(), mean, stddev) + &wording.end()
 }
 
 fn mean(values: &[f64]) -> f64 {
@@ -248,14 +311,4 @@ fn variance(values: &[f64]) -> f64 {
         .map(|value| (value - mean).powi(2))
         .sum::<f64>()
         / (values.len() as f64 - 1.0)
-}
-
-fn number(server: &Server, value: f64) -> String {
-    if value.is_nan() {
-        "nan".to_owned()
-    } else if server.classic {
-        format!("{value:.2}")
-    } else {
-        value.to_string()
-    }
 }
