@@ -1,16 +1,16 @@
-//! Conversations as the property tests of the conformance kit generate them, with sessions that are kept in memory: every reply is what the
-//! transcript of the conversation demands, and so is every line of the secondary port.
+//! Conversations as the property tests of the conformance kit generate them, with sessions that are kept in memory:
+//! every reply is what the transcript of the conversation demands, and so is every line of the secondary port.
 //!
-//! The first octet of the input chooses the property, and its highest bit the dialect; the second one says how the octets of a client are cut.
-//! From the others the generator of that property draws. So there is one generator of conversations: what a property draws from a seed, the
-//! engine can invent.
+//! The first byte of the input chooses the property, and its highest bit the dialect; the second one says how the bytes
+//! of a client are cut. By the others the generator of that property chooses. So there is one generator of
+//! conversations: what a property makes of a seed, the engine can invent.
 
 use std::collections::BTreeMap;
 
 use meta_stats_conformance::dialect;
 use meta_stats_conformance::judge::{Demand, Demanded, judge_line};
 use meta_stats_conformance::plan::{Operation, PlannedStep, plan};
-use meta_stats_conformance::property::Generators;
+use meta_stats_conformance::property::PROPERTIES;
 use meta_stats_conformance::property::script::Script;
 use meta_stats_conformance::property::write;
 use meta_stats_conformance::transcript::Port;
@@ -20,11 +20,6 @@ use meta_stats_server::stats::Statistics;
 
 use crate::pieces;
 
-thread_local! {
-    /// To make the generators takes longer than to use them.
-    static GENERATORS: Generators = Generators::default();
-}
-
 /// Runs the target.
 ///
 /// # Panics
@@ -33,7 +28,8 @@ pub fn run(input: &[u8]) {
     let [shape, cut, octets @ ..] = input else {
         return;
     };
-    let script = GENERATORS.with(|all| all.generate(usize::from(shape & 0x7f), octets));
+    let property = &PROPERTIES[usize::from(shape & 0x7f) % PROPERTIES.len()];
+    let script = property.script_of(octets);
     let claims = match shape & 0x80 {
         0 => dialect::Dialect::Plain,
         _ => dialect::Dialect::Classic,

@@ -15,7 +15,7 @@ use crate::dialect::Dialect;
 use crate::property::explore::{Options, explore};
 use crate::property::lab::Subject;
 use crate::property::report::{self, Exploration};
-use crate::property::{PROPERTIES, Property, generate, numbers, write};
+use crate::property::{PROPERTIES, Property, numbers, write};
 use crate::runner::Runner;
 use crate::spec::Level;
 use crate::target::Target;
@@ -225,7 +225,7 @@ fn dry_run(properties: &[&Property], seed: u64, cases: u64) -> Result<Status, St
     for property in properties {
         for number in 0..cases {
             let title = format!("{}, seed {seed}, case {number}", property.name);
-            let mut written = write::write(&title, &generate(property, seed, number));
+            let mut written = write::write(&title, &property.script(seed, number));
             numbers::write_out(&mut written.transcript);
             print(&format!("{}\n", written.transcript))?;
         }

@@ -2,15 +2,12 @@
 
 use std::fmt;
 
-use proptest::prelude::*;
-
-use super::draw::{either, one_of, within};
+use super::choice::{Choices, digest};
 use super::generate::{
-    acts, any_number, ask, bad, bad_line, command, exit, later, leading, leave, part, plain_number,
-    trailing, value,
+    acts, any_number, ask, bad, command, exit, leading, leave, part, plain, plain_number,
+    plain_value, trailing, value,
 };
 use super::script::{Act, Deed, Dress, Later, Script};
-use super::sequence::sequence;
 use super::suspect;
 use super::write::Due;
 use crate::spec::Level;
@@ -26,11 +23,28 @@ pub struct Property {
     /// How binding it is.
     pub level: Level,
     /// Makes scripts that show it.
-    pub(super) scripts: fn() -> BoxedStrategy<Script>,
+    generate: fn(&mut Choices<'_>) -> Script,
     /// The script without what the property is about: where a server fails that too, the property says nothing.
     pub(super) control: Option<fn(&Script) -> Script>,
     /// The clause that a failure most likely breaks.
     pub(super) clause: fn(&Script, Option<Due>) -> &'static str,
+}
+
+impl Property {
+    /// Its script with this number, of those of a seed.
+    pub fn script(&self, seed: u64, number: u64) -> Script {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        bytes[8..16].copy_from_slice(&number.to_le_bytes());
+        bytes[16..24].copy_from_slice(&digest(self.name.as_bytes()).to_le_bytes());
+        (self.generate)(&mut Choices::of_seed(bytes))
+    }
+
+    /// The script that these bytes stand for, for whoever has bytes instead of a seed: a fuzzer. Any bytes stand for
+    /// one; where they come to an end, the rest of it is what is simplest.
+    pub fn script_of(&self, bytes: &[u8]) -> Script {
+        (self.generate)(&mut Choices::of_bytes(bytes))
+    }
 }
 
 impl fmt::Debug for Property {
@@ -46,7 +60,7 @@ pub const PROPERTIES: &[Property] = &[
         title: "Replies match the reference model",
         demand: "Every reply of a session is the one that the reference model computes from the lines before it.",
         level: Level::Must,
-        scripts: replies,
+        generate: replies,
         control: None,
         clause: suspect::by_reply,
     },
@@ -55,7 +69,7 @@ pub const PROPERTIES: &[Property] = &[
         title: "A session may be long",
         demand: "Thousands of values are counted, added and averaged like a few.",
         level: Level::Must,
-        scripts: many,
+        generate: many,
         control: None,
         clause: suspect::by_reply,
     },
@@ -64,7 +78,7 @@ pub const PROPERTIES: &[Property] = &[
         title: "A bad line changes nothing",
         demand: "A bad line gets one error line, and every other reply is what it is without the bad line.",
         level: Level::Must,
-        scripts: bad_lines,
+        generate: bad_lines,
         control: Some(without_bad_lines),
         clause: suspect::error_no_effect,
     },
@@ -73,7 +87,7 @@ pub const PROPERTIES: &[Property] = &[
         title: "A long line changes nothing",
         demand: "A bad line of any length gets one error line, and every other reply is what it is without it.",
         level: Level::Must,
-        scripts: long_lines,
+        generate: long_lines,
         control: Some(without_bad_lines),
         clause: |_, _| "line.long",
     },
@@ -82,7 +96,7 @@ pub const PROPERTIES: &[Property] = &[
         title: "Cutting the same octets differently changes nothing",
         demand: "The replies do not depend on how the octets are spread over TCP segments.",
         level: Level::Must,
-        scripts: segments,
+        generate: segments,
         control: Some(line_by_line),
         clause: suspect::by_cuts,
     },
@@ -91,7 +105,7 @@ pub const PROPERTIES: &[Property] = &[
         title: "Permuting values changes nothing",
         demand: "Count, sum, mean and deviation do not depend on the order in which the values were sent.",
         level: Level::Must,
-        scripts: permutation,
+        generate: permutation,
         control: Some(in_order),
         clause: suspect::by_reply,
     },
@@ -100,7 +114,7 @@ pub const PROPERTIES: &[Property] = &[
         title: "A session reports what it was sent, however it is interleaved with others",
         demand: "The replies of a session are the same whether others are open meanwhile or not.",
         level: Level::Must,
-        scripts: interleaving,
+        generate: interleaving,
         control: Some(one_after_the_other),
         clause: |_, _| "isolation.statistics",
     },
@@ -109,7 +123,7 @@ pub const PROPERTIES: &[Property] = &[
         title: "A second client changes nothing",
         demand: "What another client sends, how it leaves, and that it reads nothing, changes no reply of a session.",
         level: Level::Must,
-        scripts: second_client,
+        generate: second_client,
         control: Some(first_alone),
         clause: |_, _| "isolation.hostile",
     },
@@ -118,7 +132,7 @@ pub const PROPERTIES: &[Property] = &[
         title: "A server survives garbage",
         demand: "After octets of any kind on other connections, a new session is served.",
         level: Level::Must,
-        scripts: garbage,
+        generate: garbage,
         control: Some(first_alone),
         clause: |_, _| "isolation.hostile",
     },
@@ -127,7 +141,7 @@ pub const PROPERTIES: &[Property] = &[
         title: "The secondary port counts exactly the exits",
         demand: "The secondary port tells number, mean and deviation of the means of all sessions that ended by `exit`.",
         level: Level::Must,
-        scripts: means,
+        generate: means,
         control: None,
         clause: suspect::by_means,
     },
@@ -136,7 +150,7 @@ pub const PROPERTIES: &[Property] = &[
         title: "A client that has its exit line finds its mean on the secondary port",
         demand: "A question to the secondary port is answered with every session whose exit line was received before.",
         level: Level::Must,
-        scripts: own_writes,
+        generate: own_writes,
         control: Some(patiently),
         clause: suspect::by_haste,
     },
@@ -145,7 +159,7 @@ pub const PROPERTIES: &[Property] = &[
         title: "Spaces and a CR at the end change nothing",
         demand: "Trailing spaces, and one CR before the LF, are ignored.",
         level: Level::Should,
-        scripts: line_ends,
+        generate: line_ends,
         control: Some(undressed),
         clause: suspect::by_dress,
     },
@@ -154,7 +168,7 @@ pub const PROPERTIES: &[Property] = &[
         title: "Values close together and far from zero keep their deviation",
         demand: "The deviation of values with a large mean and a small spread is right to one part in a million.",
         level: Level::Should,
-        scripts: clusters,
+        generate: clusters,
         control: None,
         clause: suspect::by_precision,
     },
@@ -163,7 +177,7 @@ pub const PROPERTIES: &[Property] = &[
         title: "Replies are correctly rounded",
         demand: "Sum, mean and deviation are the exact results, correctly rounded, over the whole range of binary64.",
         level: Level::Should,
-        scripts: precise,
+        generate: precise,
         control: None,
         clause: suspect::by_precision,
     },
@@ -174,61 +188,80 @@ pub fn property(name: &str) -> Option<&'static Property> {
     PROPERTIES.iter().find(|property| property.name == name)
 }
 
-fn rarely() -> impl Strategy<Value = bool> {
-    one_of![3 => Just(false), 1 => Just(true)]
-}
-
 /// A script of acts, its values of one sign.
-fn script(acts: impl Strategy<Value = Vec<Act>> + 'static) -> BoxedStrategy<Script> {
-    (acts, rarely(), rarely())
-        .prop_map(|(acts, negative, packed)| Script {
-            acts,
-            negative,
-            packed,
-            ..Script::default()
-        })
-        .boxed()
+fn script(choices: &mut Choices<'_>, acts: Vec<Act>) -> Script {
+    Script {
+        acts,
+        negative: choices.rarely(),
+        packed: choices.rarely(),
+        ..Script::default()
+    }
 }
 
 /// Acts, and behind them commands of the first session.
-fn then_asked(acts: impl Strategy<Value = Vec<Act>> + 'static) -> impl Strategy<Value = Vec<Act>> {
-    let asked = command().prop_map(|command| Act::plain(0, Deed::Ask(command, Later::No)));
-    // What comes first is made smaller first, and without questions there is less to wait for.
-    (sequence(asked, 4, 6), acts).prop_map(|(asked, acts)| [acts, asked].concat())
+fn then_asked(
+    choices: &mut Choices<'_>,
+    acts: impl FnOnce(&mut Choices<'_>) -> Vec<Act>,
+) -> Vec<Act> {
+    let asked = choices.sequence(4..=6, |choices| {
+        Act::plain(0, Deed::Ask(command(choices), Later::No))
+    });
+    [acts(choices), asked].concat()
 }
 
-fn replies() -> BoxedStrategy<Script> {
-    let deed = one_of![6 => value(plain_number()), 5 => ask(), 1 => bad(), 1 => leave()];
-    script(acts(1, leading(), deed, 1, 16))
+fn replies(choices: &mut Choices<'_>) -> Script {
+    let deed = |choices: &mut Choices<'_>| match choices.kind(&[6, 5, 1, 1]) {
+        0 => plain_value(choices),
+        1 => ask(choices),
+        2 => bad(choices),
+        _ => leave(choices),
+    };
+    let acts = acts(choices, 1, leading, deed, 1..=16);
+    script(choices, acts)
 }
 
-fn many() -> BoxedStrategy<Script> {
-    let times = one_of![2 => within(1u32..=300), 1 => within(1u32..=3000)];
-    let values = (plain_number(), times).prop_map(|(text, times)| Deed::Value { text, times });
-    let deed = one_of![1 => values, 1 => value(plain_number())];
-    let acts = acts(1, Just(Dress::Plain), deed, 1, 4);
-    script(then_asked(acts))
+fn many(choices: &mut Choices<'_>) -> Script {
+    let deed = |choices: &mut Choices<'_>| match choices.kind(&[1, 1]) {
+        0 => Deed::Value {
+            text: plain_number(choices),
+            times: match choices.kind(&[2, 1]) {
+                0 => choices.within(1..=300),
+                _ => choices.within(1..=3000),
+            },
+        },
+        _ => plain_value(choices),
+    };
+    let acts = then_asked(choices, |choices| acts(choices, 1, plain, deed, 1..=4));
+    script(choices, acts)
 }
 
-fn bad_lines() -> BoxedStrategy<Script> {
-    let deed = one_of![3 => value(plain_number()), 2 => ask(), 2 => bad()];
-    script(acts(1, leading(), deed, 1, 12))
+fn bad_lines(choices: &mut Choices<'_>) -> Script {
+    let deed = |choices: &mut Choices<'_>| match choices.kind(&[3, 2, 2]) {
+        0 => plain_value(choices),
+        1 => ask(choices),
+        _ => bad(choices),
+    };
+    let acts = acts(choices, 1, leading, deed, 1..=12);
+    script(choices, acts)
 }
 
-fn long_lines() -> BoxedStrategy<Script> {
-    let length = one_of![
-        3 => within(81u32..=200),
-        2 => within(200u32..=5_000),
-        1 => within(60_000u32..=140_000),
-    ];
-    // Only octets that make a bad line whatever becomes of its pieces.
-    let long = (
-        one_of![1 => Just(b'x'), 1 => Just(b'-'), 1 => Just(0u8), 1 => Just(0xffu8)],
-        length,
-    );
-    let long = long.prop_map(|(octet, length)| Deed::Long(octet, length));
-    let deed = one_of![3 => value(plain_number()), 2 => ask(), 2 => long];
-    script(acts(1, Just(Dress::Plain), deed, 1, 8))
+fn long_lines(choices: &mut Choices<'_>) -> Script {
+    let deed = |choices: &mut Choices<'_>| match choices.kind(&[3, 2, 2]) {
+        0 => plain_value(choices),
+        1 => ask(choices),
+        _ => {
+            // Only bytes that make a bad line whatever becomes of its pieces.
+            let byte = choices.one_of(b"x-\0\xff");
+            let length = match choices.kind(&[3, 2, 1]) {
+                0 => choices.within(81..=200),
+                1 => choices.within(200..=5_000),
+                _ => choices.within(60_000..=140_000),
+            };
+            Deed::Long(byte, length)
+        }
+    };
+    let acts = acts(choices, 1, plain, deed, 1..=8);
+    script(choices, acts)
 }
 
 fn without_bad_lines(script: &Script) -> Script {
@@ -237,38 +270,29 @@ fn without_bad_lines(script: &Script) -> Script {
 }
 
 fn only(script: &Script, keep: impl Fn(&Act) -> bool) -> Script {
-    Script {
-        acts: script
-            .acts
-            .iter()
-            .filter(|act| keep(act))
-            .cloned()
-            .collect(),
-        ..script.clone()
+    let mut script = script.clone();
+    script.acts.retain(keep);
+    script
+}
+
+fn segments(choices: &mut Choices<'_>) -> Script {
+    let deed = |choices: &mut Choices<'_>| match choices.kind(&[4, 4, 1]) {
+        0 => plain_value(choices),
+        1 => ask(choices),
+        _ => bad(choices),
+    };
+    let mut acts = acts(choices, 1, leading, deed, 1..=12);
+    for act in &mut acts {
+        // What is cut is the bytes of single lines.
+        if let Deed::Value { times, .. } = &mut act.deed {
+            *times = 1;
+        }
     }
-}
-
-fn segments() -> BoxedStrategy<Script> {
-    let deed = one_of![4 => value(plain_number()), 4 => ask(), 1 => bad()];
-    let cuts = sequence(within(0..=u16::MAX), 0, 5);
-    (acts(1, leading(), deed, 1, 12), cuts, rarely())
-        .prop_map(|(acts, cuts, negative)| Script {
-            // What is cut is the octets of single lines.
-            acts: acts.into_iter().map(once).collect(),
-            negative,
-            cuts: Some(cuts),
-            ..Script::default()
-        })
-        .boxed()
-}
-
-fn once(act: Act) -> Act {
-    match act.deed {
-        Deed::Value { text, .. } => Act {
-            deed: Deed::Value { text, times: 1 },
-            ..act
-        },
-        _ => act,
+    Script {
+        acts,
+        cuts: Some(choices.sequence(0..=5, |choices| choices.within(0..=u16::MAX))),
+        negative: choices.rarely(),
+        ..Script::default()
     }
 }
 
@@ -280,9 +304,11 @@ fn line_by_line(script: &Script) -> Script {
     }
 }
 
-fn permutation() -> BoxedStrategy<Script> {
-    let acts = acts(1, Just(Dress::Plain), value(plain_number()), 2, 12);
-    script(then_asked(acts))
+fn permutation(choices: &mut Choices<'_>) -> Script {
+    let acts = then_asked(choices, |choices| {
+        acts(choices, 1, plain, plain_value, 2..=12)
+    });
+    script(choices, acts)
 }
 
 /// The values in ascending order. The commands behind them stay where they are.
@@ -301,16 +327,19 @@ fn in_order(script: &Script) -> Script {
     script
 }
 
-fn interleaving() -> BoxedStrategy<Script> {
-    let deed = one_of![5 => value(plain_number()), 4 => ask(), 1 => bad(), 1 => exit()];
-    (acts(4, leading(), deed, 2, 24), rarely(), rarely())
-        .prop_map(|(acts, negative, together)| Script {
-            acts,
-            negative,
-            together,
-            ..Script::default()
-        })
-        .boxed()
+fn interleaving(choices: &mut Choices<'_>) -> Script {
+    let deed = |choices: &mut Choices<'_>| match choices.kind(&[5, 4, 1, 1]) {
+        0 => plain_value(choices),
+        1 => ask(choices),
+        2 => bad(choices),
+        _ => exit(choices),
+    };
+    Script {
+        acts: acts(choices, 4, leading, deed, 2..=24),
+        negative: choices.rarely(),
+        together: choices.rarely(),
+        ..Script::default()
+    }
 }
 
 /// No session begins before the one before it has ended.
@@ -330,67 +359,74 @@ fn one_after_the_other(script: &Script) -> Script {
     }
 }
 
-fn second_client() -> BoxedStrategy<Script> {
-    let deed = one_of![4 => value(plain_number()), 4 => ask(), 2 => bad(), 1 => leave()];
-    heard(acts(2, leading(), deed, 2, 20))
+fn second_client(choices: &mut Choices<'_>) -> Script {
+    let deed = |choices: &mut Choices<'_>| match choices.kind(&[4, 4, 2, 1]) {
+        0 => plain_value(choices),
+        1 => ask(choices),
+        2 => bad(choices),
+        _ => leave(choices),
+    };
+    let acts = acts(choices, 2, leading, deed, 2..=20);
+    heard(choices, acts)
 }
 
 /// Only the first session is listened to.
-fn heard(acts: impl Strategy<Value = Vec<Act>> + 'static) -> BoxedStrategy<Script> {
-    let script = (acts, rarely()).prop_map(|(acts, negative)| Script {
+fn heard(choices: &mut Choices<'_>, acts: Vec<Act>) -> Script {
+    Script {
         acts,
-        negative,
+        negative: choices.rarely(),
         heard: Some(1),
         ..Script::default()
-    });
-    script.boxed()
+    }
 }
 
 fn first_alone(script: &Script) -> Script {
     only(script, |act| act.session == 0)
 }
 
-fn garbage() -> BoxedStrategy<Script> {
-    let octets =
-        sequence(within(0..=u8::MAX), 1, 200).prop_map(|octets| Deed::Bad(octets, Later::No));
-    let bad = (bad_line(), later()).prop_map(|(line, later)| Deed::Bad(line, later));
-    let long = (within(0..=u8::MAX), within(1u32..=100_000))
-        .prop_map(|(octet, times)| Deed::Long(octet, times));
-    let deed = one_of![3 => octets, 1 => bad, 1 => long, 2 => leave(), 1 => part()];
-    let hostile = acts(3, Just(Dress::Plain), deed, 1, 6);
-    let acts = (hostile, plain_number()).prop_map(|(mut acts, text)| {
+fn garbage(choices: &mut Choices<'_>) -> Script {
+    let deed = |choices: &mut Choices<'_>| match choices.kind(&[3, 1, 1, 2, 1]) {
+        0 => {
+            let bytes = choices.sequence(1..=200, |choices| choices.within(0..=u8::MAX));
+            Deed::Bad(bytes, Later::No)
+        }
+        1 => bad(choices),
+        2 => Deed::Long(choices.within(0..=u8::MAX), choices.within(1..=100_000)),
+        3 => leave(choices),
+        _ => part(choices),
+    };
+    let acts = then_asked(choices, |choices| {
+        let mut acts = acts(choices, 3, plain, deed, 1..=6);
         for act in &mut acts {
             act.session += 1;
         }
+        let text = plain_number(choices);
         acts.push(Act::plain(0, Deed::Value { text, times: 1 }));
         acts
     });
-    heard(then_asked(acts))
+    heard(choices, acts)
 }
 
-fn means() -> BoxedStrategy<Script> {
-    let deed =
-        one_of![6 => value(plain_number()), 3 => leave(), 2 => exit(), 1 => Just(Deed::Query)];
-    let acts = acts(3, Just(Dress::Plain), deed, 1, 16);
-    script(acts.prop_map(|mut acts| {
-        acts.push(Act::plain(0, Deed::Query));
-        acts
-    }))
+fn means(choices: &mut Choices<'_>) -> Script {
+    let deed = |choices: &mut Choices<'_>| match choices.kind(&[6, 3, 2, 1]) {
+        0 => plain_value(choices),
+        1 => leave(choices),
+        2 => exit(choices),
+        _ => Deed::Query,
+    };
+    let mut acts = acts(choices, 3, plain, deed, 1..=16);
+    acts.push(Act::plain(0, Deed::Query));
+    script(choices, acts)
 }
 
-fn own_writes() -> BoxedStrategy<Script> {
-    let session = (plain_number(), either()).prop_map(|(text, eof)| {
-        [
-            Deed::Value { text, times: 1 },
-            Deed::Exit { eof },
-            Deed::Query,
-        ]
+fn own_writes(choices: &mut Choices<'_>) -> Script {
+    let sessions = choices.sequence(1..=5, |choices| {
+        let text = plain_number(choices);
+        [Deed::Value { text, times: 1 }, exit(choices), Deed::Query]
     });
-    let acts = sequence(session, 1, 5).prop_map(|sessions| {
-        let deeds = sessions.into_iter().flatten();
-        deeds.map(|deed| Act::plain(0, deed)).collect()
-    });
-    script(acts)
+    let deeds = sessions.into_iter().flatten();
+    let acts = deeds.map(|deed| Act::plain(0, deed)).collect();
+    script(choices, acts)
 }
 
 fn patiently(script: &Script) -> Script {
@@ -400,9 +436,14 @@ fn patiently(script: &Script) -> Script {
     }
 }
 
-fn line_ends() -> BoxedStrategy<Script> {
-    let deed = one_of![4 => value(plain_number()), 4 => ask(), 1 => exit()];
-    script(acts(1, trailing(), deed, 1, 8))
+fn line_ends(choices: &mut Choices<'_>) -> Script {
+    let deed = |choices: &mut Choices<'_>| match choices.kind(&[4, 4, 1]) {
+        0 => plain_value(choices),
+        1 => ask(choices),
+        _ => exit(choices),
+    };
+    let acts = acts(choices, 1, trailing, deed, 1..=8);
+    script(choices, acts)
 }
 
 fn undressed(script: &Script) -> Script {
@@ -413,29 +454,30 @@ fn undressed(script: &Script) -> Script {
     script
 }
 
-fn clusters() -> BoxedStrategy<Script> {
-    // At most so far from zero that Welford's algorithm in double precision still keeps to one part in a million.
-    let mean = one_of![1 => Just(100_000_000u64), 1 => Just(10_000_000), 1 => Just(500_000_000)];
-    let acts = (mean, sequence(within(0u64..=20), 2, 12)).prop_map(|(mean, offsets)| {
-        let value = |offset: u64| Deed::Value {
-            text: (mean + offset).to_string(),
-            times: 1,
-        };
-        let values = offsets.into_iter().map(value);
-        values.map(|value| Act::plain(0, value)).collect::<Vec<_>>()
+fn clusters(choices: &mut Choices<'_>) -> Script {
+    let acts = then_asked(choices, |choices| {
+        // At most so far from zero that Welford's algorithm in double precision still keeps to one part in a million.
+        let mean = choices.one_of(&[100_000_000u64, 10_000_000, 500_000_000]);
+        choices.sequence(2..=12, |choices| {
+            let text = (mean + choices.within(0u64..=20)).to_string();
+            Act::plain(0, Deed::Value { text, times: 1 })
+        })
     });
-    script(then_asked(acts))
+    script(choices, acts)
 }
 
-fn precise() -> BoxedStrategy<Script> {
-    let far = value(any_number());
-    let near = value(plain_number());
-    let deed = one_of![4 => far, 1 => near, 2 => ask()];
-    then_asked(acts(1, Just(Dress::Plain), deed, 1, 12))
-        .prop_map(|acts| Script {
-            acts,
-            precisely: true,
-            ..Script::default()
-        })
-        .boxed()
+fn precise(choices: &mut Choices<'_>) -> Script {
+    let deed = |choices: &mut Choices<'_>| match choices.kind(&[4, 1, 2]) {
+        0 => {
+            let text = any_number(choices);
+            value(choices, text)
+        }
+        1 => plain_value(choices),
+        _ => ask(choices),
+    };
+    Script {
+        acts: then_asked(choices, |choices| acts(choices, 1, plain, deed, 1..=12)),
+        precisely: true,
+        ..Script::default()
+    }
 }

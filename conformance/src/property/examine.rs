@@ -10,7 +10,7 @@ use super::lab::{Attempt, Lab, Trial, Way};
 use super::script::Script;
 use super::shrink::{MOST_LINES, Shrinker};
 use super::write::{self, Written};
-use super::{generate, memory, numbers, suspect, tree};
+use super::{memory, numbers, suspect};
 use crate::runner::Outcome;
 use crate::transcript;
 
@@ -160,7 +160,7 @@ impl Examiner<'_> {
         number: u64,
         failed: Attempt,
     ) -> io::Result<Examined> {
-        let script = generate(property, self.options.seed, number);
+        let script = property.script(self.options.seed, number);
         let way = match self.repeat(property, &write::write(property.title, &script)) {
             Repeated::Always(way, _) => way,
             Repeated::NotAlways(again) => {
@@ -286,15 +286,13 @@ impl Examiner<'_> {
         way: &Way,
         care: Care,
     ) -> Script {
-        let Some(tree) = tree(property, self.options.seed, number) else {
-            return Script::default();
-        };
+        let script = property.script(self.options.seed, number);
         let (shared, fresh) = (&mut self.shared, &mut self.quick);
         let fails_on = |lab: &mut Lab, script: &Script| {
             lab.attempt(property, script).way().as_ref() == Some(way)
         };
         // To start a server takes longer than all else, so that one serves many attempts, if that makes no difference.
-        let is_shared = care == Care::Hasty && fails_on(shared, &tree.current());
+        let is_shared = care == Care::Hasty && fails_on(shared, &script);
         let lab = if is_shared { shared } else { fresh };
         let times = match care {
             Care::Hasty | Care::Fresh => 1,
@@ -306,7 +304,7 @@ impl Examiner<'_> {
         let start = Instant::now();
         let most = start + (self.shrink_time / SHRINK_SHARE).max(LEAST_SHRINK_TIME);
         let deadline = self.end.map_or(most, |end| end.min(most));
-        let smallest = Shrinker::new(&mut fails, deadline).smallest(tree);
+        let smallest = Shrinker::new(&mut fails, deadline).smallest(script);
         self.shrink_time = self.shrink_time.saturating_sub(start.elapsed());
         smallest
     }
@@ -333,7 +331,7 @@ impl Examiner<'_> {
     /// Who looks for the reason of a failure that comes and goes wants to see it go, too: tries the same until it passes,
     /// if it does within a while.
     pub(super) fn until_it_goes(&mut self, property: &'static Property, flaky: &mut Flaky) {
-        let script = generate(property, self.options.seed, flaky.number);
+        let script = property.script(self.options.seed, flaky.number);
         let enough = Instant::now() + PASSING_TIME;
         for _ in 0..PASSING_TRIES {
             if flaky.again.failed().is_none() || self.is_over() || Instant::now() >= enough {

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use super::catalogue::Property;
 use super::coverage::Coverage;
 use super::examine::{Care, Examined, Examiner, Finding, Flaky, SHRINK_TIME};
-use super::generate;
 use super::lab::{Attempt, Lab, Subject};
 use crate::compare::Agreement;
 use crate::runner::Outcome;
@@ -254,7 +253,7 @@ impl Explorer<'_> {
                         if number >= options.cases {
                             break;
                         }
-                        let script = generate(search.property, options.seed, number);
+                        let script = search.property.script(options.seed, number);
                         let attempt = lab.attempt(search.property, &script);
                         let mut found = search.lock();
                         found.cases += 1;

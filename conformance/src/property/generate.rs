@@ -1,23 +1,19 @@
-//! What clients send, drawn at random: numbers, lines, acts.
-//!
-//! Everything is drawn octet by octet, so that a seed means the same everywhere and the octets of a fuzzer do too; and
-//! from few numbers, so that shrinking them makes short decimals.
+//! What clients send, from choices: numbers, lines, acts.
 
-use proptest::prelude::*;
+use std::ops::RangeInclusive;
 
-use super::draw::{either, one_of, within};
+use super::choice::Choices;
 use super::script::{Act, Command, Deed, Dress, Later};
-use super::sequence::sequence;
 use crate::model::{Request, request};
 
 /// Numbers at most 1,000 in quarters: sums of thousands of them and of their squares are exact in binary64.
-pub(super) fn plain_number() -> impl Strategy<Value = String> {
-    one_of![
-        6 => within(0u32..=20).prop_map(|n| n.to_string()),
-        4 => within(0u32..=1000).prop_map(|n| n.to_string()),
-        2 => within(0u64..=4000).prop_map(|n| decimal(n * 25, -2)),
-        2 => (within(0u32..=99), within(0u8..=8)).prop_map(|(n, form)| spelled(n, form)),
-    ]
+pub(super) fn plain_number(choices: &mut Choices<'_>) -> String {
+    match choices.kind(&[6, 4, 2, 2]) {
+        0 => choices.within(0u32..=20).to_string(),
+        1 => choices.within(0u32..=1000).to_string(),
+        2 => decimal(choices.within(0u64..=4000) * 25, -2),
+        _ => spelled(choices.within(0..=99), choices.within(0..=8)),
+    }
 }
 
 /// A number in one of the other ways to write it.
@@ -36,27 +32,24 @@ fn spelled(n: u32, form: u8) -> String {
 }
 
 /// Numbers from the whole range of binary64, in decimals of up to 17 digits.
-pub(super) fn any_number() -> impl Strategy<Value = String> {
-    let mantissa = || {
-        one_of![
-            3 => within(0u64..=20),
-            3 => within(0u64..=1_000_000),
-            1 => (within(0u32..=54), within(-1i8..=1)).prop_map(|(power, beside)| {
-                (1u64 << power).saturating_add_signed(beside.into())
-            }),
-            2 => within(0u64..=99_999_999_999_999_999),
-        ]
+pub(super) fn any_number(choices: &mut Choices<'_>) -> String {
+    let mantissa = match choices.kind(&[3, 3, 1, 2]) {
+        0 => choices.within(0u64..=20),
+        1 => choices.within(0u64..=1_000_000),
+        2 => {
+            let power = 1u64 << choices.within(0u32..=54);
+            power.saturating_add_signed(choices.within(-1i64..=1))
+        }
+        _ => choices.within(0u64..=99_999_999_999_999_999),
     };
-    let exponent = one_of![
-        4 => Just(0i32),
-        4 => within(-6i32..=0),
-        2 => within(-20i32..=20),
-        1 => within(-340i32..=290),
-    ];
-    (mantissa(), exponent, either()).prop_map(|(mantissa, exponent, negative)| {
-        let sign = if negative { "-" } else { "" };
-        format!("{sign}{}", decimal(mantissa, exponent))
-    })
+    let exponent = match choices.kind(&[4, 4, 2, 1]) {
+        0 => 0,
+        1 => choices.within(-6i32..=0),
+        2 => choices.within(-20i32..=20),
+        _ => choices.within(-340i32..=290),
+    };
+    let sign = if choices.either() { "-" } else { "" };
+    format!("{sign}{}", decimal(mantissa, exponent))
 }
 
 /// `mantissa * 10^exponent`, with a point where that is short and an exponent where it is not.
@@ -79,21 +72,20 @@ fn decimal(mantissa: u64, exponent: i32) -> String {
 }
 
 /// A command that asks for a number.
-pub(super) fn command() -> impl Strategy<Value = Command> {
-    one_of![
-        1 => Just(Command::Count),
-        1 => Just(Command::Sum),
-        1 => Just(Command::Mean),
-        1 => Just(Command::Stddev),
-    ]
+pub(super) fn command(choices: &mut Choices<'_>) -> Command {
+    choices.one_of(&[Command::Count, Command::Sum, Command::Mean, Command::Stddev])
 }
 
-pub(super) fn later() -> impl Strategy<Value = Later> {
-    one_of![3 => Just(Later::No), 1 => Just(Later::Yes)]
+pub(super) fn later(choices: &mut Choices<'_>) -> Later {
+    if choices.rarely() {
+        Later::Yes
+    } else {
+        Later::No
+    }
 }
 
 /// Lines that no server may take for anything but bad, at most 79 octets long.
-pub(super) fn bad_line() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn bad_line(choices: &mut Choices<'_>) -> Vec<u8> {
     const WORDS: [&[u8]; 24] = [
         b"",
         b"x",
@@ -120,16 +112,16 @@ pub(super) fn bad_line() -> impl Strategy<Value = Vec<u8>> {
         b"caf\xc3\xa9",
         b"#",
     ];
-    let word = within(0u8..=23).prop_map(|index| WORDS[usize::from(index)].to_vec());
-    let printable = sequence(within(b' '..=b'~'), 1, 79);
-    let any = sequence(within(0..=u8::MAX), 1, 40);
-    one_of![6 => word, 2 => printable, 1 => any].prop_map(|line| {
-        if is_bad_everywhere(&line) {
-            line
-        } else {
-            b"x".to_vec()
-        }
-    })
+    let line = match choices.kind(&[6, 2, 1]) {
+        0 => choices.one_of(&WORDS).to_vec(),
+        1 => choices.sequence(1..=79, |choices| choices.within(b' '..=b'~')),
+        _ => choices.sequence(1..=40, |choices| choices.within(0..=u8::MAX)),
+    };
+    if is_bad_everywhere(&line) {
+        line
+    } else {
+        b"x".to_vec()
+    }
 }
 
 /// Whether every server must take these octets for a bad line, and may not take them for anything else.
@@ -146,76 +138,96 @@ fn is_bad_everywhere(line: &[u8]) -> bool {
 }
 
 /// A value, once or more often.
-pub(super) fn value(
-    number: impl Strategy<Value = String> + 'static,
-) -> impl Strategy<Value = Deed> {
-    let times = one_of![8 => Just(1u32), 1 => within(1u32..=5)];
-    (number, times).prop_map(|(text, times)| Deed::Value { text, times })
+pub(super) fn value(choices: &mut Choices<'_>, text: String) -> Deed {
+    let times = match choices.kind(&[8, 1]) {
+        0 => 1,
+        _ => choices.within(1..=5),
+    };
+    Deed::Value { text, times }
+}
+
+/// A value in quarters.
+pub(super) fn plain_value(choices: &mut Choices<'_>) -> Deed {
+    let text = plain_number(choices);
+    value(choices, text)
 }
 
 /// A command.
-pub(super) fn ask() -> impl Strategy<Value = Deed> {
-    (command(), later()).prop_map(|(command, later)| Deed::Ask(command, later))
+pub(super) fn ask(choices: &mut Choices<'_>) -> Deed {
+    Deed::Ask(command(choices), later(choices))
 }
 
 /// A bad line.
-pub(super) fn bad() -> impl Strategy<Value = Deed> {
-    (bad_line(), later()).prop_map(|(line, later)| Deed::Bad(line, later))
+pub(super) fn bad(choices: &mut Choices<'_>) -> Deed {
+    Deed::Bad(bad_line(choices), later(choices))
 }
 
 /// The end of a session, in one of all ways.
-pub(super) fn leave() -> impl Strategy<Value = Deed> {
-    one_of![
-        4 => exit(),
-        2 => Just(Deed::HalfClose),
-        1 => Just(Deed::Close),
-        1 => Just(Deed::Reset),
-        1 => part(),
-    ]
+pub(super) fn leave(choices: &mut Choices<'_>) -> Deed {
+    match choices.kind(&[4, 2, 1, 1, 1]) {
+        0 => exit(choices),
+        1 => Deed::HalfClose,
+        2 => Deed::Close,
+        3 => Deed::Reset,
+        _ => part(choices),
+    }
 }
 
-pub(super) fn exit() -> impl Strategy<Value = Deed> {
-    either().prop_map(|eof| Deed::Exit { eof })
+pub(super) fn exit(choices: &mut Choices<'_>) -> Deed {
+    Deed::Exit {
+        eof: choices.either(),
+    }
 }
 
 /// A line without its end.
-pub(super) fn part() -> impl Strategy<Value = Deed> {
+pub(super) fn part(choices: &mut Choices<'_>) -> Deed {
     const PARTS: [&[u8]; 6] = [b"1", b"exit", b"count", b"x", b" ", b"2.5"];
-    within(0u8..=5).prop_map(|index| Deed::Part(PARTS[usize::from(index)].to_vec()))
+    Deed::Part(choices.one_of(&PARTS).to_vec())
+}
+
+/// Nothing around the line.
+pub(super) fn plain(_: &mut Choices<'_>) -> Dress {
+    Dress::Plain
 }
 
 /// Spaces before the line, which every server ignores.
-pub(super) fn leading() -> impl Strategy<Value = Dress> {
-    one_of![6 => Just(Dress::Plain), 1 => within(1u8..=20).prop_map(Dress::Leading)]
+pub(super) fn leading(choices: &mut Choices<'_>) -> Dress {
+    match choices.kind(&[6, 1]) {
+        0 => Dress::Plain,
+        _ => Dress::Leading(choices.within(1..=20)),
+    }
 }
 
 /// Spaces or a CR behind the line, which a careful server ignores.
-pub(super) fn trailing() -> impl Strategy<Value = Dress> {
-    one_of![
-        2 => Just(Dress::Plain),
-        2 => Just(Dress::Cr),
-        2 => within(1u8..=20).prop_map(Dress::Trailing),
-    ]
+pub(super) fn trailing(choices: &mut Choices<'_>) -> Dress {
+    match choices.kind(&[2, 2, 2]) {
+        0 => Dress::Plain,
+        1 => Dress::Cr,
+        _ => Dress::Trailing(choices.within(1..=20)),
+    }
 }
 
 /// Acts of some sessions.
 pub(super) fn acts(
+    choices: &mut Choices<'_>,
     sessions: u8,
-    dress: impl Strategy<Value = Dress> + 'static,
-    deed: impl Strategy<Value = Deed> + 'static,
-    fewest: u32,
-    most: u32,
-) -> impl Strategy<Value = Vec<Act>> {
-    let act = (within(0..=sessions - 1), dress, deed).prop_map(|(session, dress, deed)| Act {
-        session,
-        dress: if matches!(deed, Deed::Bad(..)) {
-            Dress::Plain
-        } else {
-            dress
-        },
-        deed,
-    });
-    sequence(act, fewest, most)
+    dress: fn(&mut Choices<'_>) -> Dress,
+    deed: fn(&mut Choices<'_>) -> Deed,
+    length: RangeInclusive<u32>,
+) -> Vec<Act> {
+    choices.sequence(length, |choices| {
+        let session = choices.within(0..=sessions - 1);
+        let dress = dress(choices);
+        let deed = deed(choices);
+        Act {
+            session,
+            dress: match deed {
+                Deed::Bad(..) => Dress::Plain,
+                _ => dress,
+            },
+            deed,
+        }
+    })
 }
 
 #[cfg(test)]

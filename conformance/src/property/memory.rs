@@ -5,14 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::catalogue::Property;
+use super::choice::digest;
 use crate::spec::Spec;
-
-/// FNV-1a: the same everywhere, for names and seeds.
-pub(crate) fn digest(octets: &[u8]) -> u64 {
-    octets.iter().fold(0xcbf2_9ce4_8422_2325, |digest, &octet| {
-        (digest ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
-    })
-}
 
 /// The name of the chapter of a property.
 pub(super) fn file_name(property: &Property) -> String {

@@ -4,7 +4,7 @@
 //! | module | job |
 //! |---|---|
 //! | [`script`] | what the clients of a generated case do |
-//! | `draw`, `sequence`, `generate` | drawing scripts at random, and making them smaller |
+//! | `choice`, `generate` | scripts from bytes: those of a seed, or those of a fuzzer |
 //! | [`catalogue`], `suspect` | the properties by name, and the clauses that they stand for |
 //! | [`mod@write`], [`numbers`] | a script as a transcript; its numbers written out |
 //! | [`lab`] | one attempt against the server |
@@ -18,8 +18,8 @@
 //! flaky.
 
 pub mod catalogue;
+mod choice;
 pub mod coverage;
-mod draw;
 pub mod examine;
 pub mod explore;
 mod generate;
@@ -28,72 +28,17 @@ pub mod memory;
 pub mod numbers;
 pub mod report;
 pub mod script;
-mod sequence;
 mod shrink;
 mod suspect;
 pub mod write;
 
-use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-
 pub use catalogue::{PROPERTIES, Property, property};
-use script::Script;
-
-/// The script of a property by its number, in a form that can be made smaller.
-pub(crate) fn tree(
-    property: &Property,
-    seed: u64,
-    number: u64,
-) -> Option<Box<dyn ValueTree<Value = Script>>> {
-    let mut octets = [0; 32];
-    octets[..8].copy_from_slice(&seed.to_le_bytes());
-    octets[8..16].copy_from_slice(&number.to_le_bytes());
-    octets[16..24].copy_from_slice(&memory::digest(property.name.as_bytes()).to_le_bytes());
-    let random = TestRng::from_seed(RngAlgorithm::ChaCha, &octets);
-    grow(&(property.scripts)(), random)
-}
-
-fn grow(
-    scripts: &BoxedStrategy<Script>,
-    random: TestRng,
-) -> Option<Box<dyn ValueTree<Value = Script>>> {
-    let mut runner = TestRunner::new_with_rng(Config::default(), random);
-    scripts.new_tree(&mut runner).ok()
-}
-
-/// The script of a property by its number.
-pub fn generate(property: &Property, seed: u64, number: u64) -> Script {
-    // No strategy here rejects anything.
-    tree(property, seed, number).map_or_else(Script::default, |tree| tree.current())
-}
-
-/// The generators of all properties, for whoever has octets to draw from instead of a seed: a fuzzer.
-#[derive(Debug)]
-pub struct Generators(Vec<BoxedStrategy<Script>>);
-
-impl Default for Generators {
-    fn default() -> Self {
-        let all = PROPERTIES.iter();
-        Generators(all.map(|property| (property.scripts)()).collect())
-    }
-}
-
-impl Generators {
-    /// A script of the property with this index, modulo their number. Where the octets come to an end, the rest of the
-    /// script is what is simplest: any octets stand for a script, and it takes no longer than the script is long.
-    pub fn generate(&self, index: usize, octets: &[u8]) -> Script {
-        let random = TestRng::from_seed(RngAlgorithm::PassThrough, octets);
-        let tree = grow(&self.0[index % self.0.len()], random);
-        tree.map_or_else(Script::default, |tree| tree.current())
-    }
-}
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use proptest::prelude::Rng;
-
+    use super::script::Script;
     use super::*;
     use crate::plan::plan;
     use crate::spec::Spec;
@@ -102,7 +47,9 @@ mod tests {
     const SEED: u64 = 1;
 
     fn scripts(cases: u64) -> impl Iterator<Item = (&'static Property, Script)> {
-        let of = move |property| (0..cases).map(move |case| generate(property, SEED, case));
+        let of = move |property: &'static Property| {
+            (0..cases).map(move |case| property.script(SEED, case))
+        };
         PROPERTIES
             .iter()
             .flat_map(move |property| of(property).map(move |script| (property, script)))
@@ -128,17 +75,15 @@ mod tests {
     }
 
     #[test]
-    fn any_octets_stand_for_a_sound_script() {
-        let generators = Generators::default();
-        // Drawn as the cases of a seed are, from octets that then come to an end.
-        let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
+    fn any_bytes_stand_for_a_sound_script() {
+        let mut random = fastrand::Rng::with_seed(7);
         for length in (0..40).chain([0, 100, 10_000]) {
-            let mut octets = vec![0; length];
-            random.fill_bytes(&mut octets);
-            for octets in [&octets, &vec![0; length], &vec![0xff; length]] {
-                for (index, property) in PROPERTIES.iter().enumerate() {
-                    let script = generators.generate(index, octets);
-                    let written = write(property.title, &script);
+            let bytes: Vec<u8> = std::iter::repeat_with(|| random.u8(..))
+                .take(length)
+                .collect();
+            for bytes in [&bytes, &vec![0; length], &vec![0xff; length]] {
+                for property in PROPERTIES {
+                    let written = write(property.title, &property.script_of(bytes));
                     let planned = plan(&written.transcript, None, &BTreeMap::new());
                     assert!(planned.is_ok(), "{}", written.transcript);
                 }
@@ -151,7 +96,7 @@ mod tests {
         let text: String = scripts(50)
             .map(|(property, script)| write(property.name, &script).transcript.to_string())
             .collect();
-        assert_eq!(memory::digest(text.as_bytes()), 0x0d92_349b_05c6_faf7);
+        assert_eq!(choice::digest(text.as_bytes()), 0x0d92_349b_05c6_faf7);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! `write` turns it into a transcript, which is what is run, shown and saved.
 
 /// What the clients of one case do.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Script {
     /// What happens, in order.
     pub acts: Vec<Act>,
@@ -27,7 +27,7 @@ pub struct Script {
 }
 
 /// One thing that a client does.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Act {
     /// Which client.
     pub session: u8,
@@ -38,7 +38,7 @@ pub struct Act {
 }
 
 /// What stands around a line without changing what it means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dress {
     /// Nothing.
     #[default]
@@ -52,7 +52,7 @@ pub enum Dress {
 }
 
 /// What a client can do.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Deed {
     /// Send a value, several times over.
     Value {
@@ -85,7 +85,7 @@ pub enum Deed {
 }
 
 /// Whether a reply is waited for at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Later {
     /// At once.
     #[default]
@@ -95,7 +95,7 @@ pub enum Later {
 }
 
 /// The commands that ask for a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Command {
     /// `count`.
     Count,

@@ -1,16 +1,13 @@
-//! From a script that fails to the smallest one that fails in the same way.
-//!
-//! proptest's tree comes first: it knows from what the script was drawn. What is left is then made smaller step by
-//! step, without regard to how it was drawn: stretches of acts go, and what remains is exchanged for something simpler.
-//! So a generator need not be made so that it shrinks well.
+//! From a script that fails to the smallest one that fails in the same way: stretches of acts go, and what remains is
+//! exchanged for something simpler, without regard to how the script was generated. So a generator need not be made so
+//! that it shrinks well.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::time::Instant;
-
-use proptest::strategy::ValueTree;
 
 use super::script::{Act, Deed, Dress, Script};
 use super::write;
+use crate::transcript::{Action, Piece, Step, StepKind};
 
 /// A transcript of more lines is shown in its shortest form, with several lines in one segment.
 pub(super) const MOST_LINES: usize = 6;
@@ -18,17 +15,79 @@ pub(super) const MOST_LINES: usize = 6;
 /// So often everything is tried again on a script that stays longer than that.
 const ROUNDS: u32 = 4;
 
-/// The tree gets this part of the time: it goes to small numbers in many small steps.
-const TREE_SHARE: u32 = 4;
-
 /// Looks for smaller scripts.
 pub(super) struct Shrinker<'a> {
     /// Whether a script fails, in the same way and every time.
-    pub(super) fails: &'a mut dyn FnMut(&Script) -> bool,
+    fails: &'a mut dyn FnMut(&Script) -> bool,
     /// When it has been tried for long enough.
-    pub(super) deadline: Instant,
-    /// What has been tried already, by its transcript.
-    tried: BTreeMap<String, bool>,
+    deadline: Instant,
+    /// What has been tried already, by its steps.
+    tried: HashMap<Vec<Step>, bool>,
+}
+
+/// A script, and how small it is.
+#[derive(Clone)]
+struct Candidate {
+    script: Script,
+    steps: Vec<Step>,
+    lines: usize,
+    /// Replies that are not waited for at once.
+    later: usize,
+    length: usize,
+}
+
+impl Candidate {
+    fn new(script: Script) -> Candidate {
+        let steps = write::write("", &script).transcript.steps;
+        Candidate {
+            lines: lines(&steps),
+            later: script.acts.iter().filter(|act| act.is_later()).count(),
+            length: length(&steps),
+            steps,
+            script,
+        }
+    }
+
+    /// Lines first, then replies that are not waited for at once, then length, then digits.
+    ///
+    /// What goes on before its reply is there may race with what others do; who waits is obeyed, and fails again
+    /// tomorrow.
+    fn rank(&self) -> (usize, usize, usize, &Script) {
+        (self.lines, self.later, self.length, &self.script)
+    }
+}
+
+/// How many lines a transcript has with these steps, without its title.
+pub(super) fn lines(steps: &[Step]) -> usize {
+    let of = |step: &Step| match &step.kind {
+        StepKind::Together { steps } => 2 + lines(steps),
+        _ => 1,
+    };
+    steps.iter().map(of).sum()
+}
+
+/// How long these steps are to a reader, as far as that depends on a script.
+fn length(steps: &[Step]) -> usize {
+    let of_piece = |piece: &Piece| match piece {
+        Piece::Octets { octets, times } => {
+            octets.escape_ascii().count()
+                + times.checked_ilog10().map_or(0, |digits| digits as usize)
+        }
+        Piece::File(_) => 0,
+    };
+    let of = |step: &Step| match &step.kind {
+        StepKind::Act { connection, action } => {
+            connection.len()
+                + match action {
+                    Action::SendLine(text) => text.len(),
+                    Action::SendPieces(pieces) => pieces.iter().map(of_piece).sum(),
+                    _ => 0,
+                }
+        }
+        StepKind::Together { steps } => length(steps),
+        _ => 0,
+    };
+    steps.iter().map(of).sum()
 }
 
 impl<'a> Shrinker<'a> {
@@ -36,96 +95,80 @@ impl<'a> Shrinker<'a> {
         Shrinker {
             fails,
             deadline,
-            tried: BTreeMap::new(),
+            tried: HashMap::new(),
         }
     }
 
-    fn is_over(&self) -> bool {
-        Instant::now() >= self.deadline
-    }
-
-    fn fails(&mut self, script: &Script) -> bool {
-        let transcript = write::write("", script).transcript.to_string();
-        if let Some(fails) = self.tried.get(&transcript) {
+    fn fails(&mut self, candidate: &Candidate) -> bool {
+        if let Some(fails) = self.tried.get(&candidate.steps) {
             return *fails;
         }
         // Nothing fails that does nothing.
-        let fails = !transcript.is_empty() && !self.is_over() && (self.fails)(script);
-        self.tried.insert(transcript, fails);
+        let fails = !candidate.steps.is_empty()
+            && Instant::now() < self.deadline
+            && (self.fails)(&candidate.script);
+        self.tried.insert(candidate.steps.clone(), fails);
         fails
     }
 
     /// The smallest script that was found, starting from one that fails.
-    pub(super) fn smallest(&mut self, mut tree: Box<dyn ValueTree<Value = Script>>) -> Script {
-        let mut best = tree.current();
-        let mut goes_on = tree.simplify();
-        let now = Instant::now();
-        let enough = now + self.deadline.saturating_duration_since(now) / TREE_SHARE;
-        while goes_on && Instant::now() < enough {
-            let candidate = tree.current();
-            goes_on = if self.fails(&candidate) {
-                best = candidate;
-                tree.simplify()
-            } else {
-                tree.complicate()
-            };
-        }
-        best = self.reduce(best, reductions);
-        if rank(&best).0 > MOST_LINES {
+    pub(super) fn smallest(&mut self, script: Script) -> Script {
+        let mut best = self.reduce(Candidate::new(script), reductions);
+        if best.lines > MOST_LINES {
             best = self.listening(best);
         }
-        if rank(&best).0 > MOST_LINES {
+        if best.lines > MOST_LINES {
             best = self.reduce(best, compressions);
             best = self.reduce(best, reductions);
         }
         // Where threads of the server race, what did not fail once may fail the next time.
         for _ in 0..ROUNDS {
-            if rank(&best).0 <= MOST_LINES {
+            if best.lines <= MOST_LINES {
                 break;
             }
             self.tried.retain(|_, fails| *fails);
             best = self.reduce(best, reductions);
         }
-        best
+        best.script
     }
 
     /// Listens to every session. A client that waits for its replies decides what happens first, so that less is needed
     /// for it to happen.
-    fn listening(&mut self, best: Script) -> Script {
-        let listens = Script {
+    fn listening(&mut self, best: Candidate) -> Candidate {
+        let listens = Candidate::new(Script {
             heard: None,
-            ..best.clone()
-        };
-        if best.heard.is_none() || !self.fails(&listens) {
+            ..best.script.clone()
+        });
+        if best.script.heard.is_none() || !self.fails(&listens) {
             return best;
         }
         let smaller = self.reduce(listens, reductions);
-        std::cmp::min_by_key(smaller, best, rank)
+        if smaller.rank() < best.rank() {
+            smaller
+        } else {
+            best
+        }
     }
 
-    /// Takes the first reduction that still fails, until there is none.
-    fn reduce(&mut self, mut best: Script, reductions: fn(&Script) -> Vec<Script>) -> Script {
-        while let Some(smaller) = reductions(&best)
-            .into_iter()
-            .find(|candidate| rank(candidate) < rank(&best) && self.fails(candidate))
-        {
-            best = smaller;
+    /// Takes reductions that still fail, until there is none. After one that does, those go on that come next: the
+    /// ones before it mostly fail no more than they did.
+    fn reduce(&mut self, mut best: Candidate, reductions: fn(&Script) -> Vec<Script>) -> Candidate {
+        let mut smaller = reductions(&best.script);
+        let (mut next, mut in_vain) = (0, 0);
+        while in_vain < smaller.len() {
+            next %= smaller.len();
+            let candidate = Candidate::new(smaller[next].clone());
+            if candidate.rank() < best.rank() && self.fails(&candidate) {
+                best = candidate;
+                smaller = reductions(&best.script);
+                in_vain = 0;
+            } else {
+                next += 1;
+                in_vain += 1;
+            }
         }
         best
     }
-}
-
-/// Lines first, then replies that are not waited for at once, then length, then digits.
-///
-/// What goes on before its reply is there may race with what others do; who waits is obeyed, and fails again tomorrow.
-fn rank(script: &Script) -> (usize, usize, usize, String) {
-    let transcript = write::write("", script).transcript.to_string();
-    (
-        transcript.lines().count() - 1,
-        script.acts.iter().filter(|act| act.is_later()).count(),
-        transcript.len(),
-        transcript,
-    )
 }
 
 /// The script with something less or simpler.
@@ -145,6 +188,9 @@ fn reductions(script: &Script) -> Vec<Script> {
         for from in (0..acts).step_by(length).rev() {
             with(&|script| drop(script.acts.drain(from..acts.min(from + length))));
         }
+    }
+    for index in 1..acts {
+        with(&|script| merge(&mut script.acts, index));
     }
     let sessions = script.acts.iter().map(|act| act.session).max();
     for (index, left) in script.acts.iter().enumerate() {
@@ -174,6 +220,18 @@ fn reductions(script: &Script) -> Vec<Script> {
         }
     }
     smaller
+}
+
+/// Sends the values of an act together with those of the act before it.
+fn merge(acts: &mut Vec<Act>, index: usize) {
+    if let [before, act] = &mut acts[index - 1..=index]
+        && before.session == act.session
+        && let (Deed::Value { times, .. }, Deed::Value { times: more, .. }) =
+            (&mut before.deed, &act.deed)
+    {
+        *times += more;
+        acts.remove(index);
+    }
 }
 
 /// Whether what the session does next, it does as another client.
@@ -275,18 +333,18 @@ mod tests {
 
     use super::*;
     use crate::property::script::{Command, Later};
-    use crate::property::{PROPERTIES, generate, property, tree};
+    use crate::property::{PROPERTIES, property};
 
     /// The smallest script of a property for which this holds, from the first of its cases for which it does.
     fn smallest(name: &str, holds: fn(&Script) -> bool) -> Script {
         let property = property(name).expect("a property");
-        let number = (0..10_000)
-            .find(|&number| holds(&generate(property, 1, number)))
+        let script = (0..10_000)
+            .map(|number| property.script(1, number))
+            .find(holds)
             .expect("a case");
-        let tree = tree(property, 1, number).expect("the case");
         let mut fails = holds;
         let deadline = Instant::now() + Duration::from_secs(60);
-        Shrinker::new(&mut fails, deadline).smallest(tree)
+        Shrinker::new(&mut fails, deadline).smallest(script)
     }
 
     fn values(script: &Script) -> u32 {
@@ -369,7 +427,7 @@ mod tests {
         };
         let mut fails = |script: &Script| script.acts.len() == 2 && script.acts.iter().any(is_bad);
         let deadline = Instant::now() + Duration::from_secs(60);
-        let smallest = Shrinker::new(&mut fails, deadline).reduce(script, reductions);
+        let smallest = Shrinker::new(&mut fails, deadline).smallest(script);
         assert!(!smallest.acts.iter().any(Act::is_later), "{smallest:?}");
     }
 
