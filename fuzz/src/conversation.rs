@@ -44,7 +44,7 @@ fn converse(script: &Script, claims: dialect::Dialect, cut: u8) {
     } else {
         claims
     };
-    let written = write::write("A conversation.", script).transcript;
+    let written = write::write("A conversation.", script);
     let planned = plan(&written, None, &BTreeMap::new());
     let planned = planned.unwrap_or_else(|errors| panic!("{errors:?}\n{written}"));
     let mut server = Server::new(claims, cut);

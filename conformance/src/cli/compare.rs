@@ -13,7 +13,7 @@ use super::{
 };
 use crate::compare::{Ignored, Pair, json, write};
 use crate::dialect::Dialect;
-use crate::property::explore::Options;
+use crate::property::options::Options;
 use crate::property::report;
 use crate::runner::{Order, Runner, run_all};
 use crate::target::{Addresses, Launcher, Target};
@@ -188,7 +188,7 @@ fn by_property(arguments: &CompareArguments) -> Result<Status, Stop> {
         seed: arguments.seed.unwrap_or_else(property::fresh_seed),
         cases: arguments.cases.div_ceil(properties.len() as u64),
         max_time: arguments.max_time,
-        workers: property::processors(),
+        jobs: property::jobs(&subjects),
         confirmations: CONFIRMATIONS,
         save: arguments.save.clone(),
     };

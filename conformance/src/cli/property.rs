@@ -1,19 +1,18 @@
 //! `property`: generated sessions against a server.
 
-use std::hash::{BuildHasher, RandomState};
 use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::run::{end_servers_when_interrupted, globs, reach_server, target};
+use super::run::{JOBS, end_servers_when_interrupted, globs, reach_server, target};
 use super::{Format, Status, Stop, TargetArguments, parse_timeout, print};
 use crate::dialect::Dialect;
-use crate::property::explore::{Options, explore};
+use crate::property::explore::explore;
 use crate::property::lab::Subject;
+use crate::property::options::Options;
 use crate::property::report::{self, Exploration};
 use crate::property::{PROPERTIES, Property, numbers, write};
 use crate::runner::Runner;
@@ -77,7 +76,7 @@ pub(super) struct PropertyArguments {
     #[arg(long, value_name = "K", default_value_t = CONFIRMATIONS, value_parser = clap::value_parser!(u32).range(1..))]
     confirm: u32,
 
-    /// How many cases run at the same time [default: one a processor].
+    /// How many cases run at the same time [default: 16 where servers are started, each job with its own; otherwise 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
 
@@ -120,7 +119,9 @@ pub(super) fn property(arguments: &PropertyArguments) -> Result<Status, Stop> {
         seed,
         cases,
         max_time: arguments.max_time,
-        workers: arguments.jobs.map_or_else(processors, usize::from),
+        jobs: arguments
+            .jobs
+            .map_or_else(|| jobs(std::slice::from_ref(&subject)), usize::from),
         confirmations: arguments.confirm,
         save: arguments.save.clone(),
     };
@@ -160,12 +161,16 @@ pub(super) fn select(patterns: &[String]) -> Result<Vec<&'static Property>, Stop
 
 /// Different each time; the report tells it.
 pub(super) fn fresh_seed() -> u64 {
-    // The standard library keys its hash maps at random, and this is all the randomness that is needed here.
-    RandomState::new().hash_one(()) >> 32
+    fastrand::u32(..).into()
 }
 
-pub(super) fn processors() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
+/// How many cases run at the same time where no number is given.
+pub(super) fn jobs(subjects: &[Subject]) -> usize {
+    if subjects.iter().all(Subject::is_launched) {
+        JOBS
+    } else {
+        1
+    }
 }
 
 /// Makes sure that there is a server, and finds out how it speaks and how far away it is.
@@ -210,15 +215,7 @@ pub(super) fn explored(
         );
         Stop::new(Status::Usage, message)
     })?;
-    let name = |subject: &Subject| {
-        let dialect = subject.settings.manners.dialect;
-        (subject.target.to_string(), dialect)
-    };
-    Ok(Exploration {
-        servers: subjects.iter().map(name).collect(),
-        seed: options.seed,
-        verdicts,
-    })
+    Ok(Exploration::new(subjects, options.seed, verdicts))
 }
 
 fn dry_run(properties: &[&Property], seed: u64, cases: u64) -> Result<Status, Stop> {
@@ -226,8 +223,8 @@ fn dry_run(properties: &[&Property], seed: u64, cases: u64) -> Result<Status, St
         for number in 0..cases {
             let title = format!("{}, seed {seed}, case {number}", property.name);
             let mut written = write::write(&title, &property.script(seed, number));
-            numbers::write_out(&mut written.transcript);
-            print(&format!("{}\n", written.transcript))?;
+            numbers::write_out(&mut written);
+            print(&format!("{written}\n"))?;
         }
     }
     Ok(Status::Conformant)

@@ -9,7 +9,7 @@ use super::generate::{
 };
 use super::script::{Act, Deed, Dress, Later, Script};
 use super::suspect;
-use super::write::Due;
+use super::way::Due;
 use crate::spec::Level;
 
 /// Something that holds for every session with a right server.

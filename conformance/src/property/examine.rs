@@ -5,25 +5,24 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::catalogue::Property;
-use super::explore::Options;
-use super::lab::{Attempt, Lab, Trial, Way};
+use super::lab::{Attempt, Lab, Trial};
+use super::memory::{self, Regression};
+use super::options::Options;
 use super::script::Script;
-use super::shrink::{MOST_LINES, Shrinker};
-use super::write::{self, Written};
-use super::{memory, numbers, suspect};
+use super::shrink::{MOST_LINES, Shrinker, lines};
+use super::way::Way;
+use super::{numbers, suspect, write};
 use crate::runner::Outcome;
-use crate::transcript;
+use crate::transcript::{self, Transcript};
 
 /// The smallest failing case.
 #[derive(Debug)]
 pub struct Finding {
-    /// The clause that it most likely breaks; none where two servers differ and both are right.
-    pub clause: Option<String>,
+    /// The transcript, and the clause that it most likely breaks; none where two servers differ and both are right.
+    pub regression: Regression,
     /// The number of the case that it was made from; none where it was remembered.
     pub number: Option<u64>,
-    /// The transcript.
-    pub transcript: String,
-    /// How it failed the last time.
+    /// How it failed the last time. The steps of its failures are those of the transcript.
     pub attempt: Attempt,
     /// Where it is saved.
     pub saved: Option<PathBuf>,
@@ -80,16 +79,9 @@ impl Care {
 
 /// A failure that was made smaller and still repeats.
 struct Smallest {
-    clause: Option<&'static str>,
-    written: Written,
+    regression: Regression,
+    lines: usize,
     attempt: Box<Attempt>,
-}
-
-impl Smallest {
-    fn lines(&self) -> usize {
-        // The first line is the title.
-        self.written.transcript.to_string().lines().count() - 1
-    }
 }
 
 /// Repeats failures, undisturbed by other cases.
@@ -120,24 +112,18 @@ impl Examiner<'_> {
         let Some(directory) = &self.options.save else {
             return Ok(findings);
         };
-        for text in memory::recall(directory, property)? {
-            let Ok(transcript) = transcript::parse(&text) else {
+        for regression in memory::recall(directory, property)? {
+            let Ok(transcript) = transcript::parse(&regression.text) else {
                 continue;
             };
             if self.is_over() {
                 break;
             }
-            let clause = transcript.title.split('`').nth(1).map(str::to_owned);
-            let written = Written {
-                transcript,
-                dues: Vec::new(),
-            };
-            if let Repeated::Always(_, attempt) = self.repeat(property, &written) {
+            if let Repeated::Always(_, attempt) = self.repeat(property, &transcript) {
                 let alone = attempt.agreement().is_none();
                 findings.push(Finding {
-                    clause,
+                    regression,
                     number: None,
-                    transcript: text,
                     attempt: *attempt,
                     saved: Some(directory.join(memory::file_name(property))),
                 });
@@ -187,47 +173,43 @@ impl Examiner<'_> {
             match self.smallest(property, number, &way, care) {
                 Ok(found) => {
                     let found = smallest.into_iter().chain([found]);
-                    smallest = found.min_by_key(Smallest::lines);
+                    smallest = found.min_by_key(|found| found.lines);
                 }
                 Err(again) => last = again,
             }
-            if smallest
-                .as_ref()
-                .is_some_and(|found| found.lines() <= MOST_LINES)
-            {
+            let is_short = |found: &Smallest| found.lines <= MOST_LINES;
+            if smallest.as_ref().is_some_and(is_short) {
                 break;
             }
         }
         let Some(Smallest {
-            clause,
-            written,
+            regression,
             attempt,
+            ..
         }) = smallest
         else {
             return Ok(flaky(number, failed, *last));
         };
-        let transcript = written.transcript.to_string();
         // What both servers do right has no place among what a server failed.
         let saved = match &self.options.save {
-            Some(directory) if clause.is_some() => {
-                Some(memory::save(directory, property, &transcript)?)
+            Some(directory) if regression.clause.is_some() => {
+                Some(memory::save(directory, property, &regression)?)
             }
             _ => None,
         };
         Ok(Examined::Repeats(Box::new(Finding {
-            clause: clause.map(str::to_owned),
+            regression,
             number: Some(number),
-            transcript,
             attempt: *attempt,
             saved,
         })))
     }
 
     /// Runs the same several times; the last time with all the patience that the server is granted, or much of it.
-    fn repeat(&mut self, property: &Property, written: &Written) -> Repeated {
+    fn repeat(&mut self, property: &Property, transcript: &Transcript) -> Repeated {
         let mut known = None;
         for _ in 1..self.options.confirmations {
-            let attempt = self.quick.attempt_written(property, written);
+            let attempt = self.quick.run(property, transcript.clone());
             let way = attempt.way();
             if way.is_none() || known.is_some() && way != known {
                 return Repeated::NotAlways(Box::new(attempt));
@@ -239,7 +221,7 @@ impl Examiner<'_> {
         } else {
             &mut self.patient
         };
-        let last = lab.attempt_written(property, written);
+        let last = lab.run(property, transcript.clone());
         match last.way() {
             Some(way) if known.is_none_or(|known| known == way) => {
                 let timed_out = |trial: &Trial| trial.outcome == Outcome::Timeout;
@@ -267,12 +249,17 @@ impl Examiner<'_> {
         let seed = self.options.seed;
         let title = format!("{what} Found with seed {seed}, case {number}.");
         let mut written = write::write(&title, &script);
-        numbers::write_out(&mut written.transcript);
-        // What is reported is what failed last, as it is saved.
-        match self.repeat(property, &written) {
+        numbers::write_out(&mut written);
+        let regression = Regression {
+            clause: clause.map(str::to_owned),
+            text: written.to_string(),
+        };
+        // What is reported is what failed last, with its steps where the saved text has them.
+        let transcript = transcript::parse(&regression.text).unwrap_or(written);
+        match self.repeat(property, &transcript) {
             Repeated::Always(same, attempt) if same == *way => Ok(Smallest {
-                clause,
-                written,
+                lines: lines(&transcript.steps),
+                regression,
                 attempt,
             }),
             Repeated::Always(_, again) | Repeated::NotAlways(again) => Err(again),

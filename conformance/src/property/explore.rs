@@ -1,10 +1,12 @@
-//! Trying the properties with one generated case after the other, until one fails, the cases are through or time is up.
+//! Trying the properties with many generated cases, until one fails, the cases are through or time is up.
+//!
+//! Cases run side by side, and are counted in the order of their numbers: what comes out of a seed does not depend on
+//! how many run at the same time.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,25 +14,10 @@ use super::catalogue::Property;
 use super::coverage::Coverage;
 use super::examine::{Care, Examined, Examiner, Finding, Flaky, SHRINK_TIME};
 use super::lab::{Attempt, Lab, Subject};
+use super::options::Options;
+use super::write::write;
 use crate::compare::Agreement;
 use crate::runner::Outcome;
-
-/// How to explore.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// What the cases are drawn from.
-    pub seed: u64,
-    /// How many cases each property gets.
-    pub cases: u64,
-    /// When to stop, if not when the cases are through; making failures smaller counts, too.
-    pub max_time: Option<Duration>,
-    /// How many cases run at the same time.
-    pub workers: usize,
-    /// How often a failure has to repeat, in the same way and without exception.
-    pub confirmations: u32,
-    /// Where failures are remembered.
-    pub save: Option<PathBuf>,
-}
 
 /// What is known of a property in the end.
 #[derive(Debug)]
@@ -89,7 +76,7 @@ pub fn explore(
     let impatient = |timeout: Duration| (timeout / IMPATIENCE).max(LEAST_TIMEOUT).min(timeout);
     let lab = || Lab::new(subjects, end).with_timeouts(impatient);
     let mut explorer = Explorer {
-        labs: (0..options.workers.max(1)).map(|_| lab()).collect(),
+        labs: (0..options.jobs.max(1)).map(|_| lab()).collect(),
         examiner: Examiner {
             patient: Lab::fresh(subjects, end),
             firm: Lab::fresh(subjects, end).with_timeouts(|timeout| timeout / FIRMNESS),
@@ -104,6 +91,7 @@ pub fn explore(
         options,
         progress,
         servers: subjects.len(),
+        others: subjects.iter().any(|subject| !subject.is_launched()),
     };
     let mut verdicts = Vec::new();
     for (index, property) in properties.iter().enumerate() {
@@ -124,9 +112,11 @@ struct Explorer<'a> {
     progress: Progress<'a>,
     /// How many servers there are. Of one, one finding is enough.
     servers: usize,
+    /// Whether a server serves all jobs, so that cases which ask the secondary port must not have others beside them.
+    others: bool,
 }
 
-/// What the workers share.
+/// What the jobs share.
 struct Search {
     property: &'static Property,
     next: AtomicU64,
@@ -135,16 +125,30 @@ struct Search {
     found: Mutex<Found>,
     /// What two servers were found to make of a case; once is enough.
     known: Vec<Agreement>,
+    /// Taken for writing by a case that must not have others beside it.
+    alone: RwLock<()>,
 }
 
+/// What came of a case.
+struct Tried {
+    coverage: Coverage,
+    /// How it failed, and how without what the property is about.
+    failed: Option<(Attempt, Option<Outcome>)>,
+}
+
+/// What is known of the cases.
 #[derive(Default)]
 struct Found {
+    /// Cases that have run, but not all before them have been counted.
+    tried: BTreeMap<u64, Tried>,
+    /// How many have been counted, all from the first one on.
     cases: u64,
     inconclusive: u64,
     /// Those of them in which no reply came.
     silent: u64,
     coverage: Coverage,
-    failures: BTreeMap<u64, Attempt>,
+    /// The failure behind which nothing is counted before it has been examined.
+    failure: Option<(u64, Attempt)>,
 }
 
 impl Search {
@@ -166,7 +170,49 @@ impl Search {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Found> {
+    /// Counts the cases that have run, up to one that fails or has not run. Whether more are worth running.
+    fn count(&self, found: &mut Found, progress: Progress<'_>) -> bool {
+        while found.failure.is_none()
+            && found.silent < MOST_SILENT
+            && let Some(tried) = found.tried.remove(&found.cases)
+        {
+            let number = found.cases;
+            found.cases += 1;
+            found.coverage.merge(&tried.coverage);
+            progress(self.property, found.cases);
+            match tried.failed {
+                Some((attempt, _)) if self.knows(&attempt) => {}
+                Some((_, Some(outcome))) => {
+                    found.inconclusive += 1;
+                    found.silent += u64::from(outcome == Outcome::Timeout);
+                }
+                Some((attempt, None)) => found.failure = Some((number, attempt)),
+                None => {}
+            }
+        }
+        found.failure.is_none() && found.silent < MOST_SILENT
+    }
+
+    /// Runs a case, and if it fails its control.
+    fn run(&self, lab: &mut Lab, number: u64, seed: u64, others: bool) -> Tried {
+        let script = self.property.script(seed, number);
+        let transcript = write(self.property.title, &script);
+        let wants_none_beside_it = others && transcript.uses_secondary();
+        let _alone = wants_none_beside_it
+            .then(|| self.alone.write().unwrap_or_else(PoisonError::into_inner));
+        let _together = (!wants_none_beside_it)
+            .then(|| self.alone.read().unwrap_or_else(PoisonError::into_inner));
+        let mut coverage = Coverage::default();
+        coverage.add(&script);
+        let attempt = lab.run(self.property, transcript);
+        let failed = attempt.way().is_some() && !self.knows(&attempt);
+        Tried {
+            coverage,
+            failed: failed.then(|| (attempt, lab.control(self.property, &script))),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Found> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -185,6 +231,7 @@ impl Explorer<'_> {
             deadline,
             found: Mutex::default(),
             known: Vec::new(),
+            alone: RwLock::default(),
         };
         let mut flaky: Option<Flaky> = None;
         let mut findings: Vec<Finding> = Vec::new();
@@ -195,28 +242,26 @@ impl Explorer<'_> {
         let is_enough = |findings: &[Finding]| alone && !findings.is_empty();
         while !is_enough(&findings) && !search.is_over() {
             // Once something did not repeat, nothing else shall disturb the server.
-            let workers = if flaky.is_some() { 1 } else { self.labs.len() };
-            self.search(&search, workers);
-            let failures = std::mem::take(&mut search.lock().failures);
-            if failures.is_empty() {
+            let jobs = if flaky.is_some() { 1 } else { self.labs.len() };
+            self.search(&search, jobs);
+            let Some((number, failed)) = search.lock().failure.take() else {
                 break;
-            }
-            for (number, failed) in failures {
-                if is_enough(&findings) || search.knows(&failed) {
-                    continue;
-                }
-                match self.examiner.examine(property, number, failed)? {
-                    Examined::Slow => {}
-                    Examined::Inconclusive => search.lock().inconclusive += 1,
-                    Examined::Repeats(repeats) => search.keep(&mut findings, *repeats),
-                    Examined::Flaky(mut newest) => match &mut flaky {
-                        Some(flaky) => flaky.cases += 1,
-                        None => {
-                            self.examiner.until_it_goes(property, &mut newest);
-                            flaky = Some(*newest);
-                        }
-                    },
-                }
+            };
+            match self.examiner.examine(property, number, failed)? {
+                Examined::Slow => {}
+                Examined::Inconclusive => search.lock().inconclusive += 1,
+                Examined::Repeats(repeats) => search.keep(&mut findings, *repeats),
+                Examined::Flaky(newest) => match &mut flaky {
+                    Some(flaky) => flaky.cases += 1,
+                    None => {
+                        let newest = flaky.insert(*newest);
+                        self.examiner.until_it_goes(property, newest);
+                        // What was disturbed is run again.
+                        let mut found = search.lock();
+                        found.tried.clear();
+                        search.next.store(found.cases, Ordering::Relaxed);
+                    }
+                },
             }
             if flaky
                 .as_ref()
@@ -224,7 +269,6 @@ impl Explorer<'_> {
             {
                 break;
             }
-            search.stop.store(false, Ordering::Relaxed);
         }
         let found = search
             .found
@@ -243,38 +287,28 @@ impl Explorer<'_> {
     }
 
     /// Tries cases until one fails that counts.
-    fn search(&mut self, search: &Search, workers: usize) {
-        let (options, progress) = (self.options, self.progress);
+    fn search(&mut self, search: &Search, jobs: usize) {
+        let (options, progress, others) = (self.options, self.progress, self.others);
+        let goes_on = search.count(&mut search.lock(), progress);
+        search.stop.store(!goes_on, Ordering::Relaxed);
+        let work = |lab: &mut Lab| {
+            while !search.stop.load(Ordering::Relaxed) && !search.is_over() {
+                let number = search.next.fetch_add(1, Ordering::Relaxed);
+                if number >= options.cases {
+                    break;
+                }
+                let tried = search.run(lab, number, options.seed, others);
+                let mut found = search.lock();
+                found.tried.insert(number, tried);
+                if !search.count(&mut found, progress) {
+                    search.stop.store(true, Ordering::Relaxed);
+                }
+            }
+        };
+        let work = &work;
         thread::scope(|scope| {
-            for lab in self.labs.iter_mut().take(workers) {
-                scope.spawn(move || {
-                    while !search.stop.load(Ordering::Relaxed) && !search.is_over() {
-                        let number = search.next.fetch_add(1, Ordering::Relaxed);
-                        if number >= options.cases {
-                            break;
-                        }
-                        let script = search.property.script(options.seed, number);
-                        let attempt = lab.attempt(search.property, &script);
-                        let mut found = search.lock();
-                        found.cases += 1;
-                        found.coverage.add(&script);
-                        progress(search.property, found.cases);
-                        if attempt.way().is_some() && !search.knows(&attempt) {
-                            drop(found);
-                            if let Some(outcome) = lab.control(search.property, &script) {
-                                let mut found = search.lock();
-                                found.inconclusive += 1;
-                                found.silent += u64::from(outcome == Outcome::Timeout);
-                                if found.silent >= MOST_SILENT {
-                                    search.next.store(options.cases, Ordering::Relaxed);
-                                }
-                            } else {
-                                search.lock().failures.insert(number, attempt);
-                                search.stop.store(true, Ordering::Relaxed);
-                            }
-                        }
-                    }
-                });
+            for lab in self.labs.iter_mut().take(jobs) {
+                scope.spawn(move || work(lab));
             }
         });
     }

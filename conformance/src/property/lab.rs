@@ -1,21 +1,19 @@
-//! One attempt: a script against one server or two, as the chapter that would be saved of it.
+//! One attempt: the steps of a generated case against one server or two.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::catalogue::Property;
 use super::memory;
 use super::script::Script;
-use super::write::{self, Due, Written};
+use super::way::{Due, Fault, Way, due};
+use super::write::write;
 use crate::compare::{self, Agreement, Difference, Ignored};
-use crate::judge::{Mismatch, Part};
-use crate::report::human;
-use crate::runner::{Failure, Outcome, Runner, Settings};
-use crate::spec::{Level, Spec};
+use crate::runner::{CaseResult, Failure, Outcome, Runner, Settings};
+use crate::spec::{CaseRef, Level};
 use crate::target::Target;
 use crate::trace::Event;
-use crate::transcript::{Action, Step, StepKind};
+use crate::transcript::Transcript;
 
 /// A server to try.
 #[derive(Clone, Debug)]
@@ -26,6 +24,13 @@ pub struct Subject {
     pub settings: Settings,
     /// The arguments that reach it again, for reports.
     pub reach: String,
+}
+
+impl Subject {
+    /// Whether the server is started by us, so that nobody else uses it.
+    pub fn is_launched(&self) -> bool {
+        matches!(self.target, Target::Launched(_))
+    }
 }
 
 /// Servers, and what it takes to run a script on each of them.
@@ -62,84 +67,46 @@ pub struct Attempt {
 pub struct Trial {
     /// The kind of result.
     pub outcome: Outcome,
-    /// Where and how it failed.
+    /// Where and how it failed; the step is one of the transcript that was run.
     pub failure: Option<Failure>,
     /// What the failing step waited for.
     pub due: Option<Due>,
     /// What went over the wire. Not kept of what one of many attempts on one server came to, if it passed.
     pub trace: Vec<Event>,
-    /// All about the failure, for people; styled.
-    pub told: String,
-}
-
-/// In which way something failed, or two servers differ. Shrinking keeps to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Way {
-    trials: Vec<Option<Fault>>,
-    /// Whether two servers differ, although both are right.
-    differ: bool,
-}
-
-/// In which way a trial failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Fault {
-    outcome: Outcome,
-    due: Option<Due>,
-    /// Which number of a line with several is wrong.
-    number: Option<Part>,
-}
-
-impl Way {
-    /// What the failing step waited for, on the first server that failed.
-    pub fn due(&self) -> Option<Due> {
-        self.fault()?.due
-    }
-
-    /// The same, or what asks for the one number of it that is wrong.
-    pub fn wrong(&self) -> Option<Due> {
-        let fault = self.fault()?;
-        match (fault.due, fault.number) {
-            (Some(Due::Exit), Some(Part::Count)) => Some(Due::Count),
-            (Some(Due::Exit), Some(Part::Mean)) => Some(Due::Mean),
-            (Some(Due::Exit), Some(Part::Stddev)) => Some(Due::Stddev),
-            (Some(Due::Means), Some(Part::Stddev)) => Some(Due::MeansStddev),
-            (due, _) => due,
-        }
-    }
-
-    /// Whether a server is wrong; if not, there are two and they differ.
-    pub fn fails(&self) -> bool {
-        !self.differ
-    }
-
-    fn fault(&self) -> Option<&Fault> {
-        self.trials.iter().flatten().next()
-    }
+    /// What a server that we started has written, if it failed.
+    pub output: String,
 }
 
 impl Trial {
-    fn fault(&self) -> Option<Fault> {
-        let failure = self.failure.as_ref()?;
-        let number = match failure.mismatch {
-            Some(Mismatch::Number(part, _)) => Some(part),
-            _ => None,
-        };
-        Some(Fault {
-            outcome: self.outcome,
-            // A server that has ended fails wherever the client happens to be.
-            due: self.due.filter(|_| self.outcome != Outcome::Crash),
-            number,
-        })
+    fn passed() -> Trial {
+        Trial {
+            outcome: Outcome::Pass,
+            failure: None,
+            due: None,
+            trace: Vec::new(),
+            output: String::new(),
+        }
+    }
+
+    /// As the result of a case whose steps are those of the transcript that was run.
+    pub(super) fn result<'a>(&self, case: CaseRef<'a>) -> CaseResult<'a> {
+        CaseResult {
+            failure: self.failure.clone(),
+            trace: self.trace.clone(),
+            output: self.output.clone(),
+            ..CaseResult::new(case, self.outcome, None)
+        }
     }
 }
 
 impl Attempt {
     /// In which way it failed, if it did.
     pub fn way(&self) -> Option<Way> {
-        let trials: Vec<_> = self.trials.iter().map(Trial::fault).collect();
-        let fails = trials.iter().any(Option::is_some);
-        let differ = !fails && self.difference.is_some();
-        (fails || differ).then_some(Way { trials, differ })
+        let fault = |trial: &Trial| Some(Fault::new(trial.failure.as_ref()?, trial.due));
+        Way::new(
+            self.trials.iter().map(fault).collect(),
+            self.difference.is_some(),
+        )
     }
 
     /// The first trial that failed.
@@ -174,14 +141,16 @@ impl Lab {
             let greeting = &subject.settings.manners.greeting;
             ignored.greetings.extend(greeting.clone());
         }
-        let mut lab = Lab {
-            benches: Vec::new(),
+        let bench = |subject: &Subject| Bench {
+            subject: subject.clone(),
+            runner: runner(subject, deadline),
+        };
+        Lab {
+            benches: subjects.iter().map(bench).collect(),
             fresh: false,
             ignored,
             deadline,
-        };
-        lab.benches = subjects.iter().map(|subject| lab.bench(subject)).collect();
-        lab
+        }
     }
 
     /// A lab whose attempts do not depend on each other, as far as we can start servers.
@@ -194,33 +163,17 @@ impl Lab {
 
     /// With time-outs that are changed like this.
     pub fn with_timeouts(mut self, change: impl Fn(Duration) -> Duration) -> Lab {
-        let mut benches = std::mem::take(&mut self.benches);
-        for bench in &mut benches {
+        for bench in &mut self.benches {
             let settings = &mut bench.subject.settings;
             settings.timeout = change(settings.timeout);
-            bench.runner = self.runner(&bench.subject);
+            bench.runner = runner(&bench.subject, self.deadline);
         }
-        self.benches = benches;
         self
-    }
-
-    fn bench(&self, subject: &Subject) -> Bench {
-        Bench {
-            subject: subject.clone(),
-            runner: self.runner(subject),
-        }
-    }
-
-    fn runner(&self, subject: &Subject) -> Runner {
-        let mut runner = Runner::new(subject.target.clone(), subject.settings.clone());
-        runner.set_deadline(self.deadline);
-        runner
     }
 
     /// Runs a script.
     pub fn attempt(&mut self, property: &Property, script: &Script) -> Attempt {
-        let written = write::write(property.title, script);
-        self.attempt_written(property, &written)
+        self.run(property, write(property.title, script))
     }
 
     /// How the control of a script fails, if there is one and it does.
@@ -234,27 +187,29 @@ impl Lab {
     }
 
     /// Runs a transcript; without steps it passes.
-    pub fn attempt_written(&mut self, property: &Property, written: &Written) -> Attempt {
-        let text = memory::chapter(property, &[written.transcript.to_string()]);
-        let name = memory::file_name(property);
-        let spec = Spec::from_text(&name, &text);
+    pub fn run(&mut self, property: &Property, transcript: Transcript) -> Attempt {
         let two = self.benches.len() > 1;
+        let chapter = memory::chapter_of_one(property, transcript);
+        let clause = &chapter.clauses[0];
+        let case = CaseRef {
+            chapter: &chapter,
+            clause,
+            case: &clause.cases[0],
+        };
         let mut trials = Vec::new();
-        let mut benches = std::mem::take(&mut self.benches);
-        for bench in &mut benches {
-            if written.transcript.steps.is_empty() {
+        for bench in &mut self.benches {
+            if case.case.transcript.steps.is_empty() {
                 trials.push(Trial::passed());
                 continue;
             }
-            if self.fresh && matches!(bench.subject.target, Target::Launched(_)) {
-                bench.runner = self.runner(&bench.subject);
+            if self.fresh && bench.subject.is_launched() {
+                bench.runner = runner(&bench.subject, self.deadline);
             }
             if self.fresh || two {
                 bench.runner.trace_everything();
             }
-            trials.push(bench.try_chapter(&name, &spec, &written.dues));
+            trials.push(bench.run(case));
         }
-        self.benches = benches;
         let difference = match trials.as_slice() {
             [a, b] => compare::difference_of([&a.trace, &b.trace], &self.ignored),
             _ => None,
@@ -267,66 +222,22 @@ impl Lab {
     }
 }
 
-impl Trial {
-    fn passed() -> Trial {
-        Trial {
-            outcome: Outcome::Pass,
-            failure: None,
-            due: None,
-            trace: Vec::new(),
-            told: String::new(),
-        }
-    }
+fn runner(subject: &Subject, deadline: Option<Instant>) -> Runner {
+    let mut runner = Runner::new(subject.target.clone(), subject.settings.clone());
+    runner.set_deadline(deadline);
+    runner
 }
 
 impl Bench {
-    /// Runs the first case of a chapter.
-    fn try_chapter(&mut self, name: &str, spec: &Spec, dues: &[Due]) -> Trial {
-        let Some(case) = spec.cases().next() else {
-            let why = spec.findings.first().map_or_else(
-                || format!("{name} has no case"),
-                |finding| format!("{name}: {}", finding.message),
-            );
-            return Trial {
-                outcome: Outcome::Error,
-                failure: Some(*Failure::not_run(why)),
-                ..Trial::passed()
-            };
-        };
+    fn run(&mut self, case: CaseRef<'_>) -> Trial {
         let result = self.runner.run(case, &BTreeMap::new());
-        let mut told = Vec::new();
-        let mut due = None;
-        if let Some(failure) = &result.failure {
-            // Writing to a Vec cannot fail.
-            let _ = human::write_failure(&result, &self.subject.reach, &mut told);
-            let expectations = expectations(&case.case.transcript.steps);
-            let index = expectations.iter().position(|span| *span == failure.step);
-            due = index.and_then(|index| dues.get(index).copied());
-        }
+        let step = result.failure.as_ref().map(|failure| &failure.step);
         Trial {
             outcome: result.outcome,
+            due: step.and_then(|step| due(&case.case.transcript, step)),
             failure: result.failure,
-            due,
             trace: result.trace,
-            told: String::from_utf8_lossy(&told).into_owned(),
+            output: result.output,
         }
     }
-}
-
-/// Where the expectations stand, in order.
-fn expectations(steps: &[Step]) -> Vec<Range<usize>> {
-    let mut spans = Vec::new();
-    for step in steps {
-        match &step.kind {
-            StepKind::Act {
-                action: Action::Expect(_),
-                ..
-            } => spans.push(step.span.clone()),
-            StepKind::Together { steps } | StepKind::Repeat { steps, .. } => {
-                spans.extend(expectations(steps));
-            }
-            _ => {}
-        }
-    }
-    spans
 }

@@ -6,7 +6,39 @@ use std::path::{Path, PathBuf};
 
 use super::catalogue::Property;
 use super::choice::digest;
-use crate::spec::Spec;
+use crate::spec::{Case, Chapter, Clause, Source, Spec};
+use crate::transcript::Transcript;
+
+/// A failing transcript as it is saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Regression {
+    /// The clause that it most likely breaks, if that is known.
+    pub clause: Option<String>,
+    /// The text of the transcript.
+    pub text: String,
+}
+
+impl Regression {
+    /// What its steps say, without its title.
+    fn digest(&self) -> u32 {
+        let steps = self.text.split_once('\n').map_or("", |(_, steps)| steps);
+        let digest = digest(steps.as_bytes());
+        (digest >> 32) as u32 ^ digest as u32
+    }
+
+    /// The name of its case: the clause, its dot as two hyphens, and the digest.
+    fn id(&self, property: &Property) -> String {
+        let breaks = self.clause.iter().map(|slug| slug.replace('.', "--") + "-");
+        let breaks: String = breaks.collect();
+        format!("{}/{breaks}{:08x}", clause(property), self.digest())
+    }
+
+    /// The clause that the name of a case tells.
+    fn clause_of(id: &str) -> Option<String> {
+        let (breaks, _digest) = id.split_once('/')?.1.rsplit_once('-')?;
+        Some(breaks.replace("--", "."))
+    }
+}
 
 /// The name of the chapter of a property.
 pub(super) fn file_name(property: &Property) -> String {
@@ -18,19 +50,8 @@ pub fn clause(property: &Property) -> String {
     format!("property.{}", property.name)
 }
 
-/// The name of a transcript: what its steps say, without its title.
-pub fn case_id(property: &Property, transcript: &str) -> String {
-    let steps = transcript.split_once('\n').map_or("", |(_, steps)| steps);
-    let digest = digest(steps.as_bytes());
-    format!(
-        "{}/{:08x}",
-        clause(property),
-        digest >> 32 ^ digest & 0xffff_ffff
-    )
-}
-
 /// The chapter of a property with these transcripts.
-pub fn chapter(property: &Property, transcripts: &[String]) -> String {
+pub fn chapter(property: &Property, regressions: &[Regression]) -> String {
     let (clause, level) = (clause(property), property.level);
     let mut text = format!(
         "# Found by the property `{name}`\n\n\
@@ -41,45 +62,80 @@ pub fn chapter(property: &Property, transcripts: &[String]) -> String {
         title = property.title,
         demand = property.demand,
     );
-    for transcript in transcripts {
-        let id = case_id(property, transcript);
+    for regression in regressions {
+        let id = regression.id(property);
         // Writing to a String cannot fail.
-        let _ = write!(text, "\n```transcript {id}\n{transcript}```\n");
+        let _ = write!(text, "\n```transcript {id}\n{}```\n", regression.text);
     }
     text
+}
+
+/// The same, read as a specification.
+pub(super) fn spec(property: &Property, regressions: &[Regression]) -> Spec {
+    Spec::from_text(&file_name(property), &chapter(property, regressions))
+}
+
+/// The chapter of a property with one transcript, for running it; nothing of it is written or read.
+pub(super) fn chapter_of_one(property: &Property, transcript: Transcript) -> Chapter {
+    let case = Case {
+        id: clause(property),
+        dialect: None,
+        transcript,
+        text: String::new(),
+        span: 0..0,
+        id_span: 0..0,
+    };
+    let clause = Clause {
+        slug: clause(property),
+        title: property.title.to_owned(),
+        level: property.level,
+        source: Source::Derived,
+        demand: property.demand.to_owned(),
+        notes: Vec::new(),
+        span: 0..0,
+        cases: vec![case],
+    };
+    Chapter {
+        name: property.name.to_owned(),
+        title: property.title.to_owned(),
+        path: file_name(property),
+        source: String::new(),
+        clauses: vec![clause],
+    }
 }
 
 /// The transcripts that were saved for a property, oldest first.
 ///
 /// # Errors
 /// Those of reading; what is no chapter of ours is no error, but is not used either.
-pub fn recall(directory: &Path, property: &Property) -> io::Result<Vec<String>> {
+pub fn recall(directory: &Path, property: &Property) -> io::Result<Vec<Regression>> {
     let path = directory.join(file_name(property));
     let text = match std::fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other?,
     };
     let spec = Spec::from_text(&file_name(property), &text);
-    Ok(spec.cases().map(|case| case.case.text.clone()).collect())
+    let regressions = spec.cases().map(|case| Regression {
+        clause: Regression::clause_of(&case.case.id),
+        text: case.case.text.clone(),
+    });
+    Ok(regressions.collect())
 }
 
 /// Saves a transcript in the chapter of its property, unless it is there. Gives the path of the chapter.
 ///
 /// # Errors
 /// Those of reading and writing.
-pub fn save(directory: &Path, property: &Property, transcript: &str) -> io::Result<PathBuf> {
+pub fn save(directory: &Path, property: &Property, regression: &Regression) -> io::Result<PathBuf> {
     let path = directory.join(file_name(property));
-    let mut transcripts = recall(directory, property)?;
-    let id = case_id(property, transcript);
-    if transcripts
-        .iter()
-        .all(|saved| case_id(property, saved) != id)
-    {
-        transcripts.push(transcript.to_owned());
+    let mut regressions = recall(directory, property)?;
+    let is_same = |saved: &Regression| saved.digest() == regression.digest();
+    if !regressions.iter().any(is_same) {
+        regressions.push(regression.clone());
         std::fs::create_dir_all(directory)?;
         // Replaced as a whole: a run that is cut off leaves the old chapter.
         let draft = path.with_extension("md.new");
-        std::fs::write(&draft, chapter(property, &transcripts))?;
+        std::fs::write(&draft, chapter(property, &regressions))?;
         std::fs::rename(&draft, &path)?;
     }
     Ok(path)
@@ -95,10 +151,16 @@ mod tests {
     fn what_is_saved_is_a_sound_specification_and_is_found_again() {
         let directory = tempfile::tempdir().expect("a directory");
         let property = &PROPERTIES[0];
-        let one = "# One.\n> 1\n> count\n< 1\n".to_owned();
-        let two = "# Two.\n> count\n< 0\n".to_owned();
-        for transcript in [&one, &two, &one] {
-            save(directory.path(), property, transcript).expect("a writable directory");
+        let one = Regression {
+            clause: Some("number.exact-sum".to_owned()),
+            text: "# One.\n> 1\n> count\n< 1\n".to_owned(),
+        };
+        let two = Regression {
+            clause: None,
+            text: "# Two.\n> count\n< 0\n".to_owned(),
+        };
+        for regression in [&one, &two, &one] {
+            save(directory.path(), property, regression).expect("a writable directory");
         }
         let again = recall(directory.path(), property).expect("a readable directory");
         assert_eq!(again, [one, two]);
@@ -110,6 +172,6 @@ mod tests {
     fn nothing_is_recalled_where_nothing_was_saved() {
         let directory = tempfile::tempdir().expect("a directory");
         let recalled = recall(&directory.path().join("none"), &PROPERTIES[0]);
-        assert_eq!(recalled.expect("no error"), [""; 0]);
+        assert_eq!(recalled.expect("no error"), []);
     }
 }

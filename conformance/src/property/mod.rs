@@ -8,7 +8,8 @@
 //! | [`catalogue`], `suspect` | the properties by name, and the clauses that they stand for |
 //! | [`mod@write`], [`numbers`] | a script as a transcript; its numbers written out |
 //! | [`lab`] | one attempt against the server |
-//! | [`explore`] | many attempts, in search of a failure |
+//! | [`way`] | what makes two failures the same |
+//! | [`options`], [`explore`] | many attempts, in search of a failure |
 //! | [`examine`], `shrink` | whether a failure repeats; the smallest one like it |
 //! | [`coverage`] | what was tried, so that a pass means something |
 //! | [`memory`], [`report`] | saved failures; telling people and programs |
@@ -26,10 +27,12 @@ mod generate;
 pub mod lab;
 pub mod memory;
 pub mod numbers;
+pub mod options;
 pub mod report;
 pub mod script;
 mod shrink;
 mod suspect;
+pub mod way;
 pub mod write;
 
 pub use catalogue::{PROPERTIES, Property, property};
@@ -42,7 +45,8 @@ mod tests {
     use super::*;
     use crate::plan::plan;
     use crate::spec::Spec;
-    use write::{Due, write};
+    use way::Due;
+    use write::write;
 
     const SEED: u64 = 1;
 
@@ -62,13 +66,13 @@ mod tests {
             for script in std::iter::once(script).chain(control) {
                 let mut written = write(property.title, &script);
                 for _ in 0..2 {
-                    if let Err(errors) = plan(&written.transcript, None, &BTreeMap::new()) {
-                        panic!("{}: {errors:?}\n{}", property.name, written.transcript);
+                    if let Err(errors) = plan(&written, None, &BTreeMap::new()) {
+                        panic!("{}: {errors:?}\n{}", property.name, written);
                     }
-                    let text = written.transcript.to_string();
+                    let text = written.to_string();
                     let read = crate::transcript::parse(&text).expect("what was written");
                     assert_eq!(read.to_string(), text);
-                    numbers::write_out(&mut written.transcript);
+                    numbers::write_out(&mut written);
                 }
             }
         }
@@ -84,8 +88,8 @@ mod tests {
             for bytes in [&bytes, &vec![0; length], &vec![0xff; length]] {
                 for property in PROPERTIES {
                     let written = write(property.title, &property.script_of(bytes));
-                    let planned = plan(&written.transcript, None, &BTreeMap::new());
-                    assert!(planned.is_ok(), "{}", written.transcript);
+                    let planned = plan(&written, None, &BTreeMap::new());
+                    assert!(planned.is_ok(), "{}", written);
                 }
             }
         }
@@ -94,7 +98,7 @@ mod tests {
     #[test]
     fn the_cases_of_a_seed_never_change() {
         let text: String = scripts(50)
-            .map(|(property, script)| write(property.name, &script).transcript.to_string())
+            .map(|(property, script)| write(property.name, &script).to_string())
             .collect();
         assert_eq!(choice::digest(text.as_bytes()), 0x0d92_349b_05c6_faf7);
     }

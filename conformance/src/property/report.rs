@@ -6,13 +6,15 @@ use std::fmt::{self, Write};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
+use super::catalogue::Property;
 use super::coverage::Coverage;
 use super::examine::{Finding, Flaky};
 use super::explore::Verdict;
-use super::lab::{Attempt, Trial};
+use super::lab::{Attempt, Subject, Trial};
+use super::memory;
 use crate::compare::Agreement;
 use crate::dialect::Dialect;
-use crate::report::words;
+use crate::report::{human, words};
 use crate::runner::Outcome;
 use crate::spec::Level;
 use crate::trace::Event;
@@ -26,11 +28,22 @@ const DIM: Style = Style::new().dimmed();
 /// The version of the form for programs; it changes when a field changes its meaning or goes.
 const VERSION: u32 = 1;
 
+/// A server that was tried.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// The server, as the user named it.
+    pub target: String,
+    /// The dialect that it was taken to speak.
+    pub dialect: Dialect,
+    /// The arguments that reach it again, for reproducing a failure.
+    pub reach: String,
+}
+
 /// The results of exploring.
 #[derive(Debug)]
 pub struct Exploration {
-    /// The servers, one or two, as the user named them, each with the dialect that it was taken to speak.
-    pub servers: Vec<(String, Dialect)>,
+    /// The servers, one or two.
+    pub servers: Vec<Server>,
     /// What the cases were drawn from.
     pub seed: u64,
     /// One for each property.
@@ -38,6 +51,20 @@ pub struct Exploration {
 }
 
 impl Exploration {
+    /// The results of exploring these servers.
+    pub fn new(subjects: &[Subject], seed: u64, verdicts: Vec<Verdict>) -> Exploration {
+        let server = |subject: &Subject| Server {
+            target: subject.target.to_string(),
+            dialect: subject.settings.manners.dialect,
+            reach: subject.reach.clone(),
+        };
+        Exploration {
+            servers: subjects.iter().map(server).collect(),
+            seed,
+            verdicts,
+        }
+    }
+
     /// The properties of a level that do not hold, or not always.
     pub fn failures(&self, level: Level) -> impl Iterator<Item = &Verdict> {
         let of_level = move |verdict: &&Verdict| verdict.property.level == level;
@@ -68,11 +95,8 @@ impl Exploration {
 
     /// The dialects in words.
     fn dialects(&self) -> String {
-        let dialects: BTreeSet<_> = self
-            .servers
-            .iter()
-            .map(|(_, dialect)| dialect.name())
-            .collect();
+        let of = |server: &Server| server.dialect.name();
+        let dialects: BTreeSet<_> = self.servers.iter().map(of).collect();
         let names: Vec<_> = dialects.into_iter().collect();
         match names.as_slice() {
             [name] => format!("{name} dialect"),
@@ -148,7 +172,7 @@ pub fn human(exploration: &Exploration) -> String {
 fn write_human(exploration: &Exploration, out: &mut String) -> fmt::Result {
     for verdict in &exploration.verdicts {
         for finding in &verdict.findings {
-            write_finding(exploration, finding, out)?;
+            write_finding(exploration, verdict.property, finding, out)?;
         }
         if let (true, Some(flaky)) = (verdict.is_flaky_only(), &verdict.flaky) {
             write_flaky(exploration, verdict, flaky, out)?;
@@ -172,7 +196,7 @@ fn write_human(exploration: &Exploration, out: &mut String) -> fmt::Result {
             if let Some(agreement) = finding.attempt.agreement() {
                 write!(out, "  {}", agreement.name())?;
             }
-            if let Some(clause) = &finding.clause {
+            if let Some(clause) = &finding.regression.clause {
                 write!(out, "  most likely `{clause}`")?;
             }
         }
@@ -189,7 +213,12 @@ fn write_human(exploration: &Exploration, out: &mut String) -> fmt::Result {
     write_verdict(exploration, out)
 }
 
-fn write_finding(exploration: &Exploration, finding: &Finding, out: &mut String) -> fmt::Result {
+fn write_finding(
+    exploration: &Exploration,
+    property: &Property,
+    finding: &Finding,
+    out: &mut String,
+) -> fmt::Result {
     let attempt = &finding.attempt;
     if let Some(agreement) = attempt.agreement() {
         let style = if agreement.is_difference() { BAD } else { NOTE };
@@ -199,7 +228,7 @@ fn write_finding(exploration: &Exploration, finding: &Finding, out: &mut String)
             agreement.name()
         )?;
         if attempt.failed().is_none() {
-            for line in finding.transcript.lines() {
+            for line in finding.regression.text.lines() {
                 writeln!(out, "  {line}")?;
             }
         }
@@ -207,11 +236,19 @@ fn write_finding(exploration: &Exploration, finding: &Finding, out: &mut String)
             write_trial(&format!("{name} by the model"), trial, out)?;
         }
     }
-    for (name, trial) in exploration.names().zip(&attempt.trials) {
-        if !trial.told.is_empty() && attempt.trials.len() > 1 {
+    let spec = memory::spec(property, std::slice::from_ref(&finding.regression));
+    let tried = exploration.servers.iter().zip(&attempt.trials);
+    for (name, (server, trial)) in exploration.names().zip(tried) {
+        let Some(case) = spec.cases().next().filter(|_| trial.failure.is_some()) else {
+            continue;
+        };
+        if attempt.trials.len() > 1 {
             writeln!(out, "{BOLD}{name}{BOLD:#}")?;
         }
-        write!(out, "{}", trial.told)?;
+        let mut text = Vec::new();
+        // Writing to a Vec cannot fail.
+        let _ = human::write_failure(&trial.result(case), &server.reach, &mut text);
+        write!(out, "{}", String::from_utf8_lossy(&text))?;
     }
     match &finding.saved {
         Some(path) => writeln!(out, "  saved in {}", path.display())?,
@@ -370,13 +407,13 @@ pub fn json(exploration: &Exploration) -> Value {
         "properties": exploration.verdicts.iter().map(verdict).collect::<Vec<_>>(),
     });
     match exploration.servers.as_slice() {
-        [(target, dialect)] => {
-            report["target"] = json!(target);
-            report["dialect"] = json!(dialect);
+        [server] => {
+            report["target"] = json!(server.target);
+            report["dialect"] = json!(server.dialect);
         }
         servers => {
-            for ((target, dialect), name) in servers.iter().zip(["a", "b"]) {
-                report[name] = json!({ "target": target, "dialect": dialect });
+            for (server, name) in servers.iter().zip(["a", "b"]) {
+                report[name] = json!({ "target": server.target, "dialect": server.dialect });
             }
         }
     }
@@ -409,9 +446,9 @@ fn verdict(verdict: &Verdict) -> Value {
 
 fn finding(finding: &Finding) -> Value {
     let mut report = json!({
-        "clause": finding.clause,
+        "clause": finding.regression.clause,
         "case": finding.number,
-        "transcript": finding.transcript,
+        "transcript": finding.regression.text,
         "saved": finding.saved,
     });
     let of = |trial: &Trial| {

@@ -38,7 +38,7 @@ struct Candidate {
 
 impl Candidate {
     fn new(script: Script) -> Candidate {
-        let steps = write::write("", &script).transcript.steps;
+        let steps = write::write("", &script).steps;
         Candidate {
             lines: lines(&steps),
             later: script.acts.iter().filter(|act| act.is_later()).count(),
@@ -361,7 +361,7 @@ mod tests {
     }
 
     fn text(script: &Script) -> String {
-        write::write("t", script).transcript.to_string()
+        write::write("t", script).to_string()
     }
 
     #[test]

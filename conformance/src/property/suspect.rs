@@ -1,7 +1,7 @@
 //! Which clause a failure most likely breaks. The script is the smallest that fails, so what is in it matters.
 
 use super::script::{Act, Deed, Dress, Script};
-use super::write::Due;
+use super::way::Due;
 
 fn any(script: &Script, is: impl Fn(&Act) -> bool) -> bool {
     script.acts.iter().any(is)

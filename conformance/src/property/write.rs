@@ -1,53 +1,10 @@
-//! From a script to a transcript in which every reply that is due is waited for.
+//! From a script to the transcript in which every reply that is due is waited for.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::script::{Act, Command, Deed, Later, Script};
 use crate::transcript::{Action, Expectation, Expected, Piece, Step, StepKind, Transcript};
-
-/// What an expectation waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Due {
-    /// The reply to `count`.
-    Count,
-    /// The reply to `sum`.
-    Sum,
-    /// The reply to `mean`.
-    Mean,
-    /// The reply to `stddev`.
-    Stddev,
-    /// The exit line.
-    Exit,
-    /// An error line.
-    Error,
-    /// The line of the secondary port.
-    Means,
-    /// Of that line, only the deviation; no expectation waits for it alone.
-    MeansStddev,
-    /// The end of the stream.
-    Eof,
-}
-
-impl From<Command> for Due {
-    fn from(command: Command) -> Due {
-        match command {
-            Command::Count => Due::Count,
-            Command::Sum => Due::Sum,
-            Command::Mean => Due::Mean,
-            Command::Stddev => Due::Stddev,
-        }
-    }
-}
-
-/// A transcript, and what its expectations wait for, in order.
-#[derive(Clone, Debug)]
-pub struct Written {
-    /// The transcript.
-    pub transcript: Transcript,
-    /// One for each expectation.
-    pub dues: Vec<Due>,
-}
 
 /// Between pieces of a line: enough for a server to read the first.
 const BETWEEN_PIECES: Duration = Duration::from_millis(2);
@@ -59,11 +16,10 @@ const BETWEEN_LINES: Duration = Duration::from_millis(10);
 const BEFORE_QUESTION: Duration = Duration::from_millis(300);
 
 /// Writes a script as a transcript. Numbers are left to the model.
-pub fn write(title: &str, script: &Script) -> Written {
+pub fn write(title: &str, script: &Script) -> Transcript {
     let mut writer = Writer {
         script,
         steps: Vec::new(),
-        dues: Vec::new(),
         open: BTreeMap::new(),
         names: 0,
         asked: false,
@@ -73,7 +29,7 @@ pub fn write(title: &str, script: &Script) -> Written {
         None => script.acts.iter().for_each(|act| writer.act(act)),
     }
     writer.end();
-    let (mut steps, dues) = (writer.steps, writer.dues);
+    let mut steps = writer.steps;
     if writer.names == 1 {
         rename(&mut steps, "a", "");
     }
@@ -82,19 +38,15 @@ pub fn write(title: &str, script: &Script) -> Written {
     }
     // The plan reports by position, and compares positions.
     number(&mut steps, &mut 0);
-    Written {
-        transcript: Transcript {
-            title: title.to_owned(),
-            steps,
-        },
-        dues,
+    Transcript {
+        title: title.to_owned(),
+        steps,
     }
 }
 
 struct Writer<'a> {
     script: &'a Script,
     steps: Vec<Step>,
-    dues: Vec<Due>,
     open: BTreeMap<u8, Open>,
     /// How many names have been given away.
     names: usize,
@@ -104,7 +56,7 @@ struct Writer<'a> {
 
 struct Open {
     name: String,
-    owed: VecDeque<Due>,
+    owed: VecDeque<Expectation>,
     values: u64,
 }
 
@@ -142,24 +94,23 @@ impl Writer<'_> {
         self.script.heard.is_none_or(|heard| session < heard)
     }
 
-    fn expect(&mut self, name: &str, due: Due) {
-        let what = match due {
-            Due::Count | Due::Sum | Due::Mean | Due::Stddev => Expected::Model,
-            Due::Exit => Expected::Exit(None),
-            Due::Error => Expected::Error,
-            Due::Means | Due::MeansStddev => Expected::Means {
-                more: None,
-                numbers: None,
-            },
-            Due::Eof => Expected::Eof,
-        };
-        let numeric = !matches!(due, Due::Error | Due::Eof | Due::Count);
-        let expectation = Expectation {
-            what,
-            precisely: numeric && self.script.precisely,
-        };
-        self.dues.push(due);
+    fn expect(&mut self, name: &str, expectation: Expectation) {
         self.steps.push(act(name, Action::Expect(expectation)));
+    }
+
+    /// The expectation of a reply that holds a quantity.
+    fn quantity(&self, what: Expected) -> Expectation {
+        Expectation {
+            what,
+            precisely: self.script.precisely,
+        }
+    }
+
+    fn reply(&self, command: Command) -> Expectation {
+        match command {
+            Command::Count => simply(Expected::Model),
+            _ => self.quantity(Expected::Model),
+        }
     }
 
     /// Waits for all that a session is owed.
@@ -167,7 +118,7 @@ impl Writer<'_> {
         if let Some(open) = self.open.get_mut(&session) {
             let (name, owed) = (open.name.clone(), std::mem::take(&mut open.owed));
             if self.is_heard(session) {
-                owed.into_iter().for_each(|due| self.expect(&name, due));
+                owed.into_iter().for_each(|reply| self.expect(&name, reply));
             }
         }
     }
@@ -207,23 +158,27 @@ impl Writer<'_> {
                 self.steps.push(act(&name, Action::Pause(BETWEEN_LINES)));
             }
         }
-        let mut owe = |due| self.session(session).owed.push_back(due);
         match &step.deed {
             Deed::Value { times, .. } => self.session(session).values += u64::from(*times),
             Deed::Ask(command, later) => {
-                owe((*command).into());
+                let reply = self.reply(*command);
+                self.session(session).owed.push_back(reply);
                 if *later == Later::No {
                     self.collect(session);
                 }
             }
             Deed::Bad(_, later) => {
-                owe(Due::Error);
+                self.session(session)
+                    .owed
+                    .push_back(simply(Expected::Error));
                 if *later == Later::No {
                     self.collect(session);
                 }
             }
             Deed::Long(octet, times) => {
-                owe(Due::Error);
+                self.session(session)
+                    .owed
+                    .push_back(simply(Expected::Error));
                 let pieces = vec![octets(vec![*octet], *times), octets(b"\n".to_vec(), 1)];
                 self.steps.push(act(&name, Action::SendPieces(pieces)));
                 self.collect(session);
@@ -234,11 +189,12 @@ impl Writer<'_> {
                 self.half_close(session);
             }
             Deed::Exit { eof } => {
-                owe(Due::Exit);
+                let line = self.quantity(Expected::Exit(None));
+                self.session(session).owed.push_back(line);
                 self.collect(session);
                 if self.is_heard(session) {
                     if *eof {
-                        self.expect(&name, Due::Eof);
+                        self.expect(&name, simply(Expected::Eof));
                     }
                     self.open.remove(&session);
                 } else {
@@ -257,7 +213,7 @@ impl Writer<'_> {
         self.steps.push(act(&name, Action::HalfClose));
         self.collect(session);
         if self.is_heard(session) {
-            self.expect(&name, Due::Eof);
+            self.expect(&name, simply(Expected::Eof));
             self.open.remove(&session);
         } else {
             self.leave(session, Action::Close);
@@ -272,12 +228,16 @@ impl Writer<'_> {
 
     fn query(&mut self) {
         if self.asked {
-            self.expect("meta", Due::Eof);
+            self.expect("meta", simply(Expected::Eof));
         }
         if self.script.patient {
             self.steps.push(act("meta", Action::Pause(BEFORE_QUESTION)));
         }
-        self.expect("meta", Due::Means);
+        let line = self.quantity(Expected::Means {
+            more: None,
+            numbers: None,
+        });
+        self.expect("meta", line);
         self.asked = true;
     }
 
@@ -331,15 +291,15 @@ impl Writer<'_> {
     /// One session, its octets cut without regard to lines, its replies read at the end.
     fn segments(&mut self, cuts: &[u16]) {
         let mut all = Vec::new();
-        let mut dues = Vec::new();
+        let mut owed = Vec::new();
         for act in &self.script.acts {
             let Some(line) = act.line(self.script.negative) else {
                 continue;
             };
             all.extend([line, b"\n".to_vec()].concat());
             match &act.deed {
-                Deed::Ask(command, _) => dues.push((*command).into()),
-                Deed::Bad(..) => dues.push(Due::Error),
+                Deed::Ask(command, _) => owed.push(self.reply(*command)),
+                Deed::Bad(..) => owed.push(simply(Expected::Error)),
                 _ => {}
             }
         }
@@ -361,7 +321,7 @@ impl Writer<'_> {
             let piece = octets(all[pair[0]..pair[1]].to_vec(), 1);
             self.steps.push(act(&name, Action::SendPieces(vec![piece])));
         }
-        dues.into_iter().for_each(|due| self.expect(&name, due));
+        owed.into_iter().for_each(|reply| self.expect(&name, reply));
     }
 
     /// Nothing may be left unread.
@@ -373,6 +333,14 @@ impl Writer<'_> {
                 self.leave(session, Action::Close);
             }
         }
+    }
+}
+
+/// An expectation of which there is only one degree.
+fn simply(what: Expected) -> Expectation {
+    Expectation {
+        what,
+        precisely: false,
     }
 }
 
