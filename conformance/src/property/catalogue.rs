@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::choice::{Choices, digest};
+use super::choice::{Choices, Kinds, digest};
 use super::generate::{
     acts, any_number, ask, bad, command, exit, leading, leave, part, plain, plain_number,
     plain_value, trailing, value,
@@ -210,57 +210,43 @@ fn then_asked(
 }
 
 fn replies(choices: &mut Choices<'_>) -> Script {
-    let deed = |choices: &mut Choices<'_>| match choices.kind(&[6, 5, 1, 1]) {
-        0 => plain_value(choices),
-        1 => ask(choices),
-        2 => bad(choices),
-        _ => leave(choices),
-    };
-    let acts = acts(choices, 1, leading, deed, 1..=16);
+    let deeds: Kinds<'_, Deed> = &[(6, plain_value), (5, ask), (1, bad), (1, leave)];
+    let acts = acts(choices, 1, leading, deeds, 1..=16);
     script(choices, acts)
 }
 
 fn many(choices: &mut Choices<'_>) -> Script {
-    let deed = |choices: &mut Choices<'_>| match choices.kind(&[1, 1]) {
-        0 => Deed::Value {
-            text: plain_number(choices),
-            times: match choices.kind(&[2, 1]) {
-                0 => choices.within(1..=300),
-                _ => choices.within(1..=3000),
-            },
-        },
-        _ => plain_value(choices),
+    let values = |choices: &mut Choices<'_>| Deed::Value {
+        text: plain_number(choices),
+        times: choices.kind(&[
+            (2, |choices| choices.within(1..=300)),
+            (1, |choices| choices.within(1..=3000)),
+        ]),
     };
-    let acts = then_asked(choices, |choices| acts(choices, 1, plain, deed, 1..=4));
+    let deeds: Kinds<'_, Deed> = &[(1, values), (1, plain_value)];
+    let acts = then_asked(choices, |choices| acts(choices, 1, plain, deeds, 1..=4));
     script(choices, acts)
 }
 
 fn bad_lines(choices: &mut Choices<'_>) -> Script {
-    let deed = |choices: &mut Choices<'_>| match choices.kind(&[3, 2, 2]) {
-        0 => plain_value(choices),
-        1 => ask(choices),
-        _ => bad(choices),
-    };
-    let acts = acts(choices, 1, leading, deed, 1..=12);
+    let deeds: Kinds<'_, Deed> = &[(3, plain_value), (2, ask), (2, bad)];
+    let acts = acts(choices, 1, leading, deeds, 1..=12);
     script(choices, acts)
 }
 
 fn long_lines(choices: &mut Choices<'_>) -> Script {
-    let deed = |choices: &mut Choices<'_>| match choices.kind(&[3, 2, 2]) {
-        0 => plain_value(choices),
-        1 => ask(choices),
-        _ => {
-            // Only bytes that make a bad line whatever becomes of its pieces.
-            let byte = choices.one_of(b"x-\0\xff");
-            let length = match choices.kind(&[3, 2, 1]) {
-                0 => choices.within(81..=200),
-                1 => choices.within(200..=5_000),
-                _ => choices.within(60_000..=140_000),
-            };
-            Deed::Long(byte, length)
-        }
+    let long = |choices: &mut Choices<'_>| {
+        // Only bytes that make a bad line whatever becomes of its pieces.
+        let byte = choices.one_of(b"x-\0\xff");
+        let length = choices.kind(&[
+            (3, |choices| choices.within(81..=200)),
+            (2, |choices| choices.within(200..=5_000)),
+            (1, |choices| choices.within(60_000..=140_000)),
+        ]);
+        Deed::Long(byte, length)
     };
-    let acts = acts(choices, 1, plain, deed, 1..=8);
+    let deeds: Kinds<'_, Deed> = &[(3, plain_value), (2, ask), (2, long)];
+    let acts = acts(choices, 1, plain, deeds, 1..=8);
     script(choices, acts)
 }
 
@@ -276,12 +262,8 @@ fn only(script: &Script, keep: impl Fn(&Act) -> bool) -> Script {
 }
 
 fn segments(choices: &mut Choices<'_>) -> Script {
-    let deed = |choices: &mut Choices<'_>| match choices.kind(&[4, 4, 1]) {
-        0 => plain_value(choices),
-        1 => ask(choices),
-        _ => bad(choices),
-    };
-    let mut acts = acts(choices, 1, leading, deed, 1..=12);
+    let deeds: Kinds<'_, Deed> = &[(4, plain_value), (4, ask), (1, bad)];
+    let mut acts = acts(choices, 1, leading, deeds, 1..=12);
     for act in &mut acts {
         // What is cut is the bytes of single lines.
         if let Deed::Value { times, .. } = &mut act.deed {
@@ -305,9 +287,8 @@ fn line_by_line(script: &Script) -> Script {
 }
 
 fn permutation(choices: &mut Choices<'_>) -> Script {
-    let acts = then_asked(choices, |choices| {
-        acts(choices, 1, plain, plain_value, 2..=12)
-    });
+    let values: Kinds<'_, Deed> = &[(1, plain_value)];
+    let acts = then_asked(choices, |choices| acts(choices, 1, plain, values, 2..=12));
     script(choices, acts)
 }
 
@@ -328,14 +309,9 @@ fn in_order(script: &Script) -> Script {
 }
 
 fn interleaving(choices: &mut Choices<'_>) -> Script {
-    let deed = |choices: &mut Choices<'_>| match choices.kind(&[5, 4, 1, 1]) {
-        0 => plain_value(choices),
-        1 => ask(choices),
-        2 => bad(choices),
-        _ => exit(choices),
-    };
+    let deeds: Kinds<'_, Deed> = &[(5, plain_value), (4, ask), (1, bad), (1, exit)];
     Script {
-        acts: acts(choices, 4, leading, deed, 2..=24),
+        acts: acts(choices, 4, leading, deeds, 2..=24),
         negative: choices.rarely(),
         together: choices.rarely(),
         ..Script::default()
@@ -360,13 +336,8 @@ fn one_after_the_other(script: &Script) -> Script {
 }
 
 fn second_client(choices: &mut Choices<'_>) -> Script {
-    let deed = |choices: &mut Choices<'_>| match choices.kind(&[4, 4, 2, 1]) {
-        0 => plain_value(choices),
-        1 => ask(choices),
-        2 => bad(choices),
-        _ => leave(choices),
-    };
-    let acts = acts(choices, 2, leading, deed, 2..=20);
+    let deeds: Kinds<'_, Deed> = &[(4, plain_value), (4, ask), (2, bad), (1, leave)];
+    let acts = acts(choices, 2, leading, deeds, 2..=20);
     heard(choices, acts)
 }
 
@@ -385,18 +356,16 @@ fn first_alone(script: &Script) -> Script {
 }
 
 fn garbage(choices: &mut Choices<'_>) -> Script {
-    let deed = |choices: &mut Choices<'_>| match choices.kind(&[3, 1, 1, 2, 1]) {
-        0 => {
-            let bytes = choices.sequence(1..=200, |choices| choices.within(0..=u8::MAX));
-            Deed::Bad(bytes, Later::No)
-        }
-        1 => bad(choices),
-        2 => Deed::Long(choices.within(0..=u8::MAX), choices.within(1..=100_000)),
-        3 => leave(choices),
-        _ => part(choices),
+    let bytes = |choices: &mut Choices<'_>| {
+        let bytes = choices.sequence(1..=200, |choices| choices.within(0..=u8::MAX));
+        Deed::Bad(bytes, Later::No)
     };
+    let long = |choices: &mut Choices<'_>| {
+        Deed::Long(choices.within(0..=u8::MAX), choices.within(1..=100_000))
+    };
+    let deeds: Kinds<'_, Deed> = &[(3, bytes), (1, bad), (1, long), (2, leave), (1, part)];
     let acts = then_asked(choices, |choices| {
-        let mut acts = acts(choices, 3, plain, deed, 1..=6);
+        let mut acts = acts(choices, 3, plain, deeds, 1..=6);
         for act in &mut acts {
             act.session += 1;
         }
@@ -408,13 +377,9 @@ fn garbage(choices: &mut Choices<'_>) -> Script {
 }
 
 fn means(choices: &mut Choices<'_>) -> Script {
-    let deed = |choices: &mut Choices<'_>| match choices.kind(&[6, 3, 2, 1]) {
-        0 => plain_value(choices),
-        1 => leave(choices),
-        2 => exit(choices),
-        _ => Deed::Query,
-    };
-    let mut acts = acts(choices, 3, plain, deed, 1..=16);
+    let query = |_: &mut Choices<'_>| Deed::Query;
+    let deeds: Kinds<'_, Deed> = &[(6, plain_value), (3, leave), (2, exit), (1, query)];
+    let mut acts = acts(choices, 3, plain, deeds, 1..=16);
     acts.push(Act::plain(0, Deed::Query));
     script(choices, acts)
 }
@@ -437,12 +402,8 @@ fn patiently(script: &Script) -> Script {
 }
 
 fn line_ends(choices: &mut Choices<'_>) -> Script {
-    let deed = |choices: &mut Choices<'_>| match choices.kind(&[4, 4, 1]) {
-        0 => plain_value(choices),
-        1 => ask(choices),
-        _ => exit(choices),
-    };
-    let acts = acts(choices, 1, trailing, deed, 1..=8);
+    let deeds: Kinds<'_, Deed> = &[(4, plain_value), (4, ask), (1, exit)];
+    let acts = acts(choices, 1, trailing, deeds, 1..=8);
     script(choices, acts)
 }
 
@@ -467,16 +428,13 @@ fn clusters(choices: &mut Choices<'_>) -> Script {
 }
 
 fn precise(choices: &mut Choices<'_>) -> Script {
-    let deed = |choices: &mut Choices<'_>| match choices.kind(&[4, 1, 2]) {
-        0 => {
-            let text = any_number(choices);
-            value(choices, text)
-        }
-        1 => plain_value(choices),
-        _ => ask(choices),
+    let far = |choices: &mut Choices<'_>| {
+        let text = any_number(choices);
+        value(choices, text)
     };
+    let deeds: Kinds<'_, Deed> = &[(4, far), (1, plain_value), (2, ask)];
     Script {
-        acts: then_asked(choices, |choices| acts(choices, 1, plain, deed, 1..=12)),
+        acts: then_asked(choices, |choices| acts(choices, 1, plain, deeds, 1..=12)),
         precisely: true,
         ..Script::default()
     }

@@ -15,6 +15,9 @@ pub(super) fn digest(bytes: &[u8]) -> u64 {
     })
 }
 
+/// Kinds to choose from, each with its weight and its generator.
+pub(super) type Kinds<'k, T> = &'k [(u8, fn(&mut Choices<'_>) -> T)];
+
 /// Where the choices of a generator come from.
 pub(super) struct Choices<'a>(Source<'a>);
 
@@ -71,19 +74,20 @@ impl<'a> Choices<'a> {
 
     /// Once in four times.
     pub(super) fn rarely(&mut self) -> bool {
-        self.kind(&[3, 1]) == 1
+        self.below(4) == 3
     }
 
-    /// The index of a kind, each as likely as its weight says.
-    pub(super) fn kind(&mut self, weights: &[u8]) -> usize {
-        let mut number = self.below(weights.iter().copied().map(u64::from).sum());
-        for (index, &weight) in weights.iter().enumerate() {
-            match number.checked_sub(weight.into()) {
-                None => return index,
+    /// One of several kinds, each as likely as its weight says.
+    pub(super) fn kind<T>(&mut self, kinds: Kinds<'_, T>) -> T {
+        let mut number = self.below(kinds.iter().map(|(weight, _)| u64::from(*weight)).sum());
+        let mut kinds = kinds.iter();
+        loop {
+            let (weight, generate) = kinds.next().expect("the number is below the sum");
+            match number.checked_sub((*weight).into()) {
+                None => return generate(self),
                 Some(rest) => number = rest,
             }
         }
-        0
     }
 
     /// One of these, each as likely as the others.

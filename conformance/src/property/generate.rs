@@ -2,18 +2,20 @@
 
 use std::ops::RangeInclusive;
 
-use super::choice::Choices;
+use super::choice::{Choices, Kinds};
 use super::script::{Act, Command, Deed, Dress, Later};
 use crate::model::{Request, request};
 
 /// Numbers at most 1,000 in quarters: sums of thousands of them and of their squares are exact in binary64.
 pub(super) fn plain_number(choices: &mut Choices<'_>) -> String {
-    match choices.kind(&[6, 4, 2, 2]) {
-        0 => choices.within(0u32..=20).to_string(),
-        1 => choices.within(0u32..=1000).to_string(),
-        2 => decimal(choices.within(0u64..=4000) * 25, -2),
-        _ => spelled(choices.within(0..=99), choices.within(0..=8)),
-    }
+    choices.kind(&[
+        (6, |choices| choices.within(0u32..=20).to_string()),
+        (4, |choices| choices.within(0u32..=1000).to_string()),
+        (2, |choices| decimal(choices.within(0u64..=4000) * 25, -2)),
+        (2, |choices| {
+            spelled(choices.within(0..=99), choices.within(0..=8))
+        }),
+    ])
 }
 
 /// A number in one of the other ways to write it.
@@ -33,21 +35,21 @@ fn spelled(n: u32, form: u8) -> String {
 
 /// Numbers from the whole range of binary64, in decimals of up to 17 digits.
 pub(super) fn any_number(choices: &mut Choices<'_>) -> String {
-    let mantissa = match choices.kind(&[3, 3, 1, 2]) {
-        0 => choices.within(0u64..=20),
-        1 => choices.within(0u64..=1_000_000),
-        2 => {
+    let mantissa = choices.kind(&[
+        (3, |choices| choices.within(0u64..=20)),
+        (3, |choices| choices.within(0u64..=1_000_000)),
+        (1, |choices| {
             let power = 1u64 << choices.within(0u32..=54);
             power.saturating_add_signed(choices.within(-1i64..=1))
-        }
-        _ => choices.within(0u64..=99_999_999_999_999_999),
-    };
-    let exponent = match choices.kind(&[4, 4, 2, 1]) {
-        0 => 0,
-        1 => choices.within(-6i32..=0),
-        2 => choices.within(-20i32..=20),
-        _ => choices.within(-340i32..=290),
-    };
+        }),
+        (2, |choices| choices.within(0u64..=99_999_999_999_999_999)),
+    ]);
+    let exponent = choices.kind(&[
+        (4, |_| 0),
+        (4, |choices| choices.within(-6i32..=0)),
+        (2, |choices| choices.within(-20i32..=20)),
+        (1, |choices| choices.within(-340i32..=290)),
+    ]);
     let sign = if choices.either() { "-" } else { "" };
     format!("{sign}{}", decimal(mantissa, exponent))
 }
@@ -112,11 +114,15 @@ pub(super) fn bad_line(choices: &mut Choices<'_>) -> Vec<u8> {
         b"caf\xc3\xa9",
         b"#",
     ];
-    let line = match choices.kind(&[6, 2, 1]) {
-        0 => choices.one_of(&WORDS).to_vec(),
-        1 => choices.sequence(1..=79, |choices| choices.within(b' '..=b'~')),
-        _ => choices.sequence(1..=40, |choices| choices.within(0..=u8::MAX)),
-    };
+    let line = choices.kind(&[
+        (6, |choices| choices.one_of(&WORDS).to_vec()),
+        (2, |choices| {
+            choices.sequence(1..=79, |choices| choices.within(b' '..=b'~'))
+        }),
+        (1, |choices| {
+            choices.sequence(1..=40, |choices| choices.within(0..=u8::MAX))
+        }),
+    ]);
     if is_bad_everywhere(&line) {
         line
     } else {
@@ -139,10 +145,7 @@ fn is_bad_everywhere(line: &[u8]) -> bool {
 
 /// A value, once or more often.
 pub(super) fn value(choices: &mut Choices<'_>, text: String) -> Deed {
-    let times = match choices.kind(&[8, 1]) {
-        0 => 1,
-        _ => choices.within(1..=5),
-    };
+    let times = choices.kind(&[(8, |_| 1), (1, |choices| choices.within(1..=5))]);
     Deed::Value { text, times }
 }
 
@@ -164,13 +167,13 @@ pub(super) fn bad(choices: &mut Choices<'_>) -> Deed {
 
 /// The end of a session, in one of all ways.
 pub(super) fn leave(choices: &mut Choices<'_>) -> Deed {
-    match choices.kind(&[4, 2, 1, 1, 1]) {
-        0 => exit(choices),
-        1 => Deed::HalfClose,
-        2 => Deed::Close,
-        3 => Deed::Reset,
-        _ => part(choices),
-    }
+    choices.kind(&[
+        (4, exit),
+        (2, |_| Deed::HalfClose),
+        (1, |_| Deed::Close),
+        (1, |_| Deed::Reset),
+        (1, part),
+    ])
 }
 
 pub(super) fn exit(choices: &mut Choices<'_>) -> Deed {
@@ -192,19 +195,19 @@ pub(super) fn plain(_: &mut Choices<'_>) -> Dress {
 
 /// Spaces before the line, which every server ignores.
 pub(super) fn leading(choices: &mut Choices<'_>) -> Dress {
-    match choices.kind(&[6, 1]) {
-        0 => Dress::Plain,
-        _ => Dress::Leading(choices.within(1..=20)),
-    }
+    choices.kind(&[
+        (6, plain),
+        (1, |choices| Dress::Leading(choices.within(1..=20))),
+    ])
 }
 
 /// Spaces or a CR behind the line, which a careful server ignores.
 pub(super) fn trailing(choices: &mut Choices<'_>) -> Dress {
-    match choices.kind(&[2, 2, 2]) {
-        0 => Dress::Plain,
-        1 => Dress::Cr,
-        _ => Dress::Trailing(choices.within(1..=20)),
-    }
+    choices.kind(&[
+        (2, plain),
+        (2, |_| Dress::Cr),
+        (2, |choices| Dress::Trailing(choices.within(1..=20))),
+    ])
 }
 
 /// Acts of some sessions.
@@ -212,13 +215,13 @@ pub(super) fn acts(
     choices: &mut Choices<'_>,
     sessions: u8,
     dress: fn(&mut Choices<'_>) -> Dress,
-    deed: fn(&mut Choices<'_>) -> Deed,
+    deeds: Kinds<'_, Deed>,
     length: RangeInclusive<u32>,
 ) -> Vec<Act> {
     choices.sequence(length, |choices| {
         let session = choices.within(0..=sessions - 1);
         let dress = dress(choices);
-        let deed = deed(choices);
+        let deed = choices.kind(deeds);
         Act {
             session,
             dress: match deed {
