@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use meta_stats_conformance::dialect::Dialect;
 use meta_stats_conformance::property::PROPERTIES;
+use meta_stats_conformance::property::executor::Subject;
 use meta_stats_conformance::property::explore::explore;
-use meta_stats_conformance::property::lab::Subject;
 use meta_stats_conformance::property::options::Options;
 use meta_stats_conformance::property::report::{self, Exploration};
 use meta_stats_conformance::runner::{Manners, Settings};

@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 use meta_stats_conformance::dialect::Dialect;
 use meta_stats_conformance::lint::lint;
 use meta_stats_conformance::property::examine::Finding;
+use meta_stats_conformance::property::executor::Subject;
 use meta_stats_conformance::property::explore::{Verdict, explore};
-use meta_stats_conformance::property::lab::Subject;
 use meta_stats_conformance::property::options::Options;
 use meta_stats_conformance::property::{PROPERTIES, property};
 use meta_stats_conformance::runner::{Manners, Runner, Settings};
 use meta_stats_conformance::spec::Spec;
 use meta_stats_conformance::target::{Launcher, Target};
 
-/// A reply that a fault swallows is waited for so long; one that a busy machine delays must not be taken for swallowed.
+/// A reply that a fault swallows is waited for so long; one that a busy machine delays must not be
+/// taken for swallowed.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 const CASES: u64 = 60;
@@ -93,7 +94,8 @@ fn steps(finding: &Finding) -> usize {
         .count()
 }
 
-/// The fault is found by the property, blamed on the clause, shown in six lines at most, and found again by `run --spec`.
+/// The fault is found by the property, blamed on the clause, shown in six lines at most, and found
+/// again by `run --spec`.
 fn is_found(fault: &str, name: &str, clause: &str) {
     let directory = tempfile::tempdir().expect("a directory");
     let verdict = explore_one(name, Some(fault), Some(directory.path()));

@@ -1,9 +1,11 @@
-//! Conversations as the property tests of the conformance kit generate them, with sessions that are kept in memory:
-//! every reply is what the transcript of the conversation demands, and so is every line of the secondary port.
+//! Conversations as the property tests of the conformance kit generate them, with sessions that are
+//! kept in memory: every reply is what the transcript of the conversation demands, and so is every
+//! line of the secondary port.
 //!
-//! The first byte of the input chooses the property, and its highest bit the dialect; the second one says how the bytes
-//! of a client are cut. By the others the generator of that property chooses. So there is one generator of
-//! conversations: what a property makes of a seed, the engine can invent.
+//! The first byte of the input chooses the property, and its highest bit the dialect; the second
+//! one says how the bytes of a client are cut. By the others the generator of that property
+//! chooses. So there is one generator of conversations: what a property makes of a seed, the engine
+//! can invent.
 
 use std::collections::BTreeMap;
 
@@ -25,11 +27,11 @@ use crate::pieces;
 /// # Panics
 /// If a reply is wrong or missing, or something was said that nothing asked for.
 pub fn run(input: &[u8]) {
-    let [shape, cut, octets @ ..] = input else {
+    let [shape, cut, bytes @ ..] = input else {
         return;
     };
     let property = &PROPERTIES[usize::from(shape & 0x7f) % PROPERTIES.len()];
-    let script = property.script_of(octets);
+    let script = property.script_of(bytes);
     let claims = match shape & 0x80 {
         0 => dialect::Dialect::Plain,
         _ => dialect::Dialect::Classic,
@@ -87,7 +89,7 @@ impl Server {
         for step in steps {
             match &step.operation {
                 Operation::Open { port, .. } => self.open(step.connection, *port),
-                Operation::Send(octets) => self.send(step.connection, octets),
+                Operation::Send(bytes) => self.send(step.connection, bytes),
                 Operation::Expect(demand) => self.expect(step.connection, demand),
                 Operation::Close | Operation::Reset => {
                     self.connections.remove(&step.connection);
@@ -119,11 +121,11 @@ impl Server {
         self.connections.insert(id, Connection { session, unread });
     }
 
-    fn send(&mut self, id: usize, octets: &[u8]) {
+    fn send(&mut self, id: usize, bytes: &[u8]) {
         let Some(Connection { session, unread }) = self.connections.get_mut(&id) else {
             return;
         };
-        for piece in pieces(octets, self.cut) {
+        for piece in pieces(bytes, self.cut) {
             let Some(open) = session else {
                 return;
             };
@@ -148,7 +150,7 @@ impl Server {
             self.connections.remove(&id);
             return;
         }
-        let end = connection.unread.iter().position(|&octet| octet == b'\n');
+        let end = connection.unread.iter().position(|&byte| byte == b'\n');
         let end = end.unwrap_or_else(|| panic!("nothing came where {:?} is due", demand.what));
         let line: Vec<u8> = connection.unread.drain(..=end).collect();
         let line = &line[..end];

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::property::{self, CASES, CONFIRMATIONS};
+use super::property::{self, DEFAULT_CASES, DEFAULT_CONFIRMATIONS};
 use super::run::{JOBS, bundled, end_servers_when_interrupted, quoted, resolve, secondary, select};
 use super::{
     Format, Selection, SpecArguments, Status, Stop, load, parse_address, parse_template,
@@ -84,7 +84,7 @@ pub(super) struct CompareArguments {
     property: bool,
 
     /// How many cases, shared out among the properties.
-    #[arg(long, value_name = "N", default_value_t = CASES, requires = "property")]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_CASES, requires = "property")]
     cases: u64,
 
     /// What the cases are drawn from; the same seed gives the same cases [default: a new one, which is shown].
@@ -189,7 +189,7 @@ fn by_property(arguments: &CompareArguments) -> Result<Status, Stop> {
         cases: arguments.cases.div_ceil(properties.len() as u64),
         max_time: arguments.max_time,
         jobs: property::jobs(&subjects),
-        confirmations: CONFIRMATIONS,
+        confirmations: DEFAULT_CONFIRMATIONS,
         save: arguments.save.clone(),
     };
     let exploration = property::explored(&properties, &subjects, &options, false)?;

@@ -10,8 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::run::{JOBS, end_servers_when_interrupted, globs, reach_server, target};
 use super::{Format, Status, Stop, TargetArguments, parse_timeout, print};
 use crate::dialect::Dialect;
+use crate::property::executor::Subject;
 use crate::property::explore::explore;
-use crate::property::lab::Subject;
 use crate::property::options::Options;
 use crate::property::report::{self, Exploration};
 use crate::property::{PROPERTIES, Property, numbers, write};
@@ -42,10 +42,10 @@ Exit status:
   130  interrupted by a signal; the servers that were started are ended";
 
 /// Cases where no other number is given.
-pub(super) const CASES: u64 = 2_800;
+pub(super) const DEFAULT_CASES: u64 = 2_800;
 
 /// So often a failure has to repeat where no other number is given.
-pub(super) const CONFIRMATIONS: u32 = 3;
+pub(super) const DEFAULT_CONFIRMATIONS: u32 = 3;
 
 #[derive(Debug, Args)]
 pub(super) struct PropertyArguments {
@@ -53,10 +53,11 @@ pub(super) struct PropertyArguments {
     target: TargetArguments,
 
     /// How many cases, shared out among the properties.
-    #[arg(long, value_name = "N", default_value_t = CASES)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_CASES)]
     cases: u64,
 
-    /// What the cases are drawn from; the same seed gives the same cases [default: a new one, which is shown].
+    /// What the cases are drawn from; the same seed gives the same cases [default: a new one, which
+    /// is shown].
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
 
@@ -73,10 +74,16 @@ pub(super) struct PropertyArguments {
     save: Option<PathBuf>,
 
     /// How often a failure has to repeat before it is more than flaky.
-    #[arg(long, value_name = "K", default_value_t = CONFIRMATIONS, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long,
+        value_name = "K",
+        default_value_t = DEFAULT_CONFIRMATIONS,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     confirm: u32,
 
-    /// How many cases run at the same time [default: 16 where servers are started, each job with its own; otherwise 1].
+    /// How many cases run at the same time [default: 16 where servers are started, each job with
+    /// its own; otherwise 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
 

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
+use super::blame;
 use super::choice::{Choices, Kinds, digest};
 use super::generate::{
-    acts, any_number, ask, bad, command, exit, leading, leave, part, plain, plain_number,
-    plain_value, trailing, value,
+    any_number, ask, bad, command, exit, leading, leave, part, plain, plain_number, plain_value,
+    steps, trailing, value,
 };
-use super::script::{Act, Deed, Dress, Later, Script};
-use super::suspect;
-use super::way::Due;
+use super::script::{Formatting, Operation, Script, ScriptStep, Wait};
+use super::signature::ReplyKind;
 use crate::spec::Level;
 
 /// Something that holds for every session with a right server.
@@ -24,10 +24,11 @@ pub struct Property {
     pub level: Level,
     /// Makes scripts that show it.
     generate: fn(&mut Choices<'_>) -> Script,
-    /// The script without what the property is about: where a server fails that too, the property says nothing.
+    /// The script without what the property is about: where a server fails that too, the property
+    /// says nothing.
     pub(super) control: Option<fn(&Script) -> Script>,
     /// The clause that a failure most likely breaks.
-    pub(super) clause: fn(&Script, Option<Due>) -> &'static str,
+    pub(super) clause: fn(&Script, Option<ReplyKind>) -> &'static str,
 }
 
 impl Property {
@@ -40,7 +41,7 @@ impl Property {
         (self.generate)(&mut Choices::of_seed(bytes))
     }
 
-    /// The script that these bytes stand for, for whoever has bytes instead of a seed: a fuzzer. Any bytes stand for
+    /// The script that these bytes stand for, for a fuzzer. Any bytes stand for
     /// one; where they come to an end, the rest of it is what is simplest.
     pub fn script_of(&self, bytes: &[u8]) -> Script {
         (self.generate)(&mut Choices::of_bytes(bytes))
@@ -58,11 +59,12 @@ pub const PROPERTIES: &[Property] = &[
     Property {
         name: "replies",
         title: "Replies match the reference model",
-        demand: "Every reply of a session is the one that the reference model computes from the lines before it.",
+        demand: "Every reply of a session is the one that the reference model computes from the \
+                 lines before it.",
         level: Level::Must,
         generate: replies,
         control: None,
-        clause: suspect::by_reply,
+        clause: blame::by_reply,
     },
     Property {
         name: "many",
@@ -71,21 +73,23 @@ pub const PROPERTIES: &[Property] = &[
         level: Level::Must,
         generate: many,
         control: None,
-        clause: suspect::by_reply,
+        clause: blame::by_reply,
     },
     Property {
         name: "bad-lines",
         title: "A bad line changes nothing",
-        demand: "A bad line gets one error line, and every other reply is what it is without the bad line.",
+        demand: "A bad line gets one error line, and every other reply is what it is without the \
+                 bad line.",
         level: Level::Must,
         generate: bad_lines,
         control: Some(without_bad_lines),
-        clause: suspect::error_no_effect,
+        clause: blame::error_no_effect,
     },
     Property {
         name: "long-lines",
         title: "A long line changes nothing",
-        demand: "A bad line of any length gets one error line, and every other reply is what it is without it.",
+        demand: "A bad line of any length gets one error line, and every other reply is what it is \
+                 without it.",
         level: Level::Must,
         generate: long_lines,
         control: Some(without_bad_lines),
@@ -93,21 +97,22 @@ pub const PROPERTIES: &[Property] = &[
     },
     Property {
         name: "segments",
-        title: "Cutting the same octets differently changes nothing",
-        demand: "The replies do not depend on how the octets are spread over TCP segments.",
+        title: "Cutting the same bytes differently changes nothing",
+        demand: "The replies do not depend on how the bytes are spread over TCP segments.",
         level: Level::Must,
         generate: segments,
         control: Some(line_by_line),
-        clause: suspect::by_cuts,
+        clause: blame::by_cuts,
     },
     Property {
         name: "permutation",
         title: "Permuting values changes nothing",
-        demand: "Count, sum, mean and deviation do not depend on the order in which the values were sent.",
+        demand: "Count, sum, mean and deviation do not depend on the order in which the values \
+                 were sent.",
         level: Level::Must,
         generate: permutation,
         control: Some(in_order),
-        clause: suspect::by_reply,
+        clause: blame::by_reply,
     },
     Property {
         name: "interleaving",
@@ -121,7 +126,8 @@ pub const PROPERTIES: &[Property] = &[
     Property {
         name: "second-client",
         title: "A second client changes nothing",
-        demand: "What another client sends, how it leaves, and that it reads nothing, changes no reply of a session.",
+        demand: "What another client sends, how it leaves, and that it reads nothing, changes no \
+                 reply of a session.",
         level: Level::Must,
         generate: second_client,
         control: Some(first_alone),
@@ -130,7 +136,7 @@ pub const PROPERTIES: &[Property] = &[
     Property {
         name: "garbage",
         title: "A server survives garbage",
-        demand: "After octets of any kind on other connections, a new session is served.",
+        demand: "After bytes of any kind on other connections, a new session is served.",
         level: Level::Must,
         generate: garbage,
         control: Some(first_alone),
@@ -139,20 +145,22 @@ pub const PROPERTIES: &[Property] = &[
     Property {
         name: "means",
         title: "The secondary port counts exactly the exits",
-        demand: "The secondary port tells number, mean and deviation of the means of all sessions that ended by `exit`.",
+        demand: "The secondary port tells number, mean and deviation of the means of all sessions \
+                 that ended by `exit`.",
         level: Level::Must,
         generate: means,
         control: None,
-        clause: suspect::by_means,
+        clause: blame::by_means,
     },
     Property {
         name: "own-writes",
         title: "A client that has its exit line finds its mean on the secondary port",
-        demand: "A question to the secondary port is answered with every session whose exit line was received before.",
+        demand: "A question to the secondary port is answered with every session whose exit line \
+                 was received before.",
         level: Level::Must,
         generate: own_writes,
-        control: Some(patiently),
-        clause: suspect::by_haste,
+        control: Some(paced),
+        clause: blame::by_timing,
     },
     Property {
         name: "line-ends",
@@ -160,26 +168,28 @@ pub const PROPERTIES: &[Property] = &[
         demand: "Trailing spaces, and one CR before the LF, are ignored.",
         level: Level::Should,
         generate: line_ends,
-        control: Some(undressed),
-        clause: suspect::by_dress,
+        control: Some(unformatted),
+        clause: blame::by_formatting,
     },
     Property {
         name: "clusters",
         title: "Values close together and far from zero keep their deviation",
-        demand: "The deviation of values with a large mean and a small spread is right to one part in a million.",
+        demand: "The deviation of values with a large mean and a small spread is right to one part \
+                 in a million.",
         level: Level::Should,
         generate: clusters,
         control: None,
-        clause: suspect::by_precision,
+        clause: blame::by_precision,
     },
     Property {
         name: "precise",
         title: "Replies are correctly rounded",
-        demand: "Sum, mean and deviation are the exact results, correctly rounded, over the whole range of binary64.",
+        demand: "Sum, mean and deviation are the exact results, correctly rounded, over the whole \
+                 range of binary64.",
         level: Level::Should,
         generate: precise,
         control: None,
-        clause: suspect::by_precision,
+        clause: blame::by_precision,
     },
 ];
 
@@ -188,50 +198,52 @@ pub fn property(name: &str) -> Option<&'static Property> {
     PROPERTIES.iter().find(|property| property.name == name)
 }
 
-/// A script of acts, its values of one sign.
-fn script(choices: &mut Choices<'_>, acts: Vec<Act>) -> Script {
+/// A script of these steps, its values of one sign.
+fn script(choices: &mut Choices<'_>, steps: Vec<ScriptStep>) -> Script {
     Script {
-        acts,
+        steps,
         negative: choices.rarely(),
         packed: choices.rarely(),
         ..Script::default()
     }
 }
 
-/// Acts, and behind them commands of the first session.
+/// Steps, and behind them commands of the first client.
 fn then_asked(
     choices: &mut Choices<'_>,
-    acts: impl FnOnce(&mut Choices<'_>) -> Vec<Act>,
-) -> Vec<Act> {
+    steps: impl FnOnce(&mut Choices<'_>) -> Vec<ScriptStep>,
+) -> Vec<ScriptStep> {
     let asked = choices.sequence(4..=6, |choices| {
-        Act::plain(0, Deed::Ask(command(choices), Later::No))
+        ScriptStep::plain(0, Operation::Ask(command(choices), Wait::AtOnce))
     });
-    [acts(choices), asked].concat()
+    [steps(choices), asked].concat()
 }
 
 fn replies(choices: &mut Choices<'_>) -> Script {
-    let deeds: Kinds<'_, Deed> = &[(6, plain_value), (5, ask), (1, bad), (1, leave)];
-    let acts = acts(choices, 1, leading, deeds, 1..=16);
-    script(choices, acts)
+    let operations: Kinds<'_, Operation> = &[(6, plain_value), (5, ask), (1, bad), (1, leave)];
+    let steps = steps(choices, 1, leading, operations, 1..=16);
+    script(choices, steps)
 }
 
 fn many(choices: &mut Choices<'_>) -> Script {
-    let values = |choices: &mut Choices<'_>| Deed::Value {
+    let values = |choices: &mut Choices<'_>| Operation::Value {
         text: plain_number(choices),
         times: choices.kind(&[
             (2, |choices| choices.within(1..=300)),
             (1, |choices| choices.within(1..=3000)),
         ]),
     };
-    let deeds: Kinds<'_, Deed> = &[(1, values), (1, plain_value)];
-    let acts = then_asked(choices, |choices| acts(choices, 1, plain, deeds, 1..=4));
-    script(choices, acts)
+    let operations: Kinds<'_, Operation> = &[(1, values), (1, plain_value)];
+    let steps = then_asked(choices, |choices| {
+        steps(choices, 1, plain, operations, 1..=4)
+    });
+    script(choices, steps)
 }
 
 fn bad_lines(choices: &mut Choices<'_>) -> Script {
-    let deeds: Kinds<'_, Deed> = &[(3, plain_value), (2, ask), (2, bad)];
-    let acts = acts(choices, 1, leading, deeds, 1..=12);
-    script(choices, acts)
+    let operations: Kinds<'_, Operation> = &[(3, plain_value), (2, ask), (2, bad)];
+    let steps = steps(choices, 1, leading, operations, 1..=12);
+    script(choices, steps)
 }
 
 fn long_lines(choices: &mut Choices<'_>) -> Script {
@@ -243,35 +255,36 @@ fn long_lines(choices: &mut Choices<'_>) -> Script {
             (2, |choices| choices.within(200..=5_000)),
             (1, |choices| choices.within(60_000..=140_000)),
         ]);
-        Deed::Long(byte, length)
+        Operation::Long(byte, length)
     };
-    let deeds: Kinds<'_, Deed> = &[(3, plain_value), (2, ask), (2, long)];
-    let acts = acts(choices, 1, plain, deeds, 1..=8);
-    script(choices, acts)
+    let operations: Kinds<'_, Operation> = &[(3, plain_value), (2, ask), (2, long)];
+    let steps = steps(choices, 1, plain, operations, 1..=8);
+    script(choices, steps)
 }
 
 fn without_bad_lines(script: &Script) -> Script {
-    let is_bad = |act: &Act| matches!(act.deed, Deed::Bad(..) | Deed::Long(..));
-    only(script, |act| !is_bad(act))
+    let is_bad =
+        |step: &ScriptStep| matches!(step.operation, Operation::Bad(..) | Operation::Long(..));
+    only(script, |step| !is_bad(step))
 }
 
-fn only(script: &Script, keep: impl Fn(&Act) -> bool) -> Script {
+fn only(script: &Script, keep: impl Fn(&ScriptStep) -> bool) -> Script {
     let mut script = script.clone();
-    script.acts.retain(keep);
+    script.steps.retain(keep);
     script
 }
 
 fn segments(choices: &mut Choices<'_>) -> Script {
-    let deeds: Kinds<'_, Deed> = &[(4, plain_value), (4, ask), (1, bad)];
-    let mut acts = acts(choices, 1, leading, deeds, 1..=12);
-    for act in &mut acts {
+    let operations: Kinds<'_, Operation> = &[(4, plain_value), (4, ask), (1, bad)];
+    let mut steps = steps(choices, 1, leading, operations, 1..=12);
+    for step in &mut steps {
         // What is cut is the bytes of single lines.
-        if let Deed::Value { times, .. } = &mut act.deed {
+        if let Operation::Value { times, .. } = &mut step.operation {
             *times = 1;
         }
     }
     Script {
-        acts,
+        steps,
         cuts: Some(choices.sequence(0..=5, |choices| choices.within(0..=u16::MAX))),
         negative: choices.rarely(),
         ..Script::default()
@@ -281,37 +294,39 @@ fn segments(choices: &mut Choices<'_>) -> Script {
 fn line_by_line(script: &Script) -> Script {
     Script {
         cuts: None,
-        patient: true,
+        paced: true,
         ..script.clone()
     }
 }
 
 fn permutation(choices: &mut Choices<'_>) -> Script {
-    let values: Kinds<'_, Deed> = &[(1, plain_value)];
-    let acts = then_asked(choices, |choices| acts(choices, 1, plain, values, 2..=12));
-    script(choices, acts)
+    let values: Kinds<'_, Operation> = &[(1, plain_value)];
+    let steps = then_asked(choices, |choices| steps(choices, 1, plain, values, 2..=12));
+    script(choices, steps)
 }
 
 /// The values in ascending order. The commands behind them stay where they are.
 fn in_order(script: &Script) -> Script {
     let mut script = script.clone();
-    script.acts.sort_by(|a, b| match (&a.deed, &b.deed) {
-        (Deed::Value { text: a, .. }, Deed::Value { text: b, .. }) => {
-            let number = |text: &str| text.parse::<f64>().unwrap_or_default();
-            number(a).total_cmp(&number(b))
-        }
-        (a, b) => {
-            let is_value = |deed: &Deed| matches!(deed, Deed::Value { .. });
-            is_value(b).cmp(&is_value(a))
-        }
-    });
+    script
+        .steps
+        .sort_by(|a, b| match (&a.operation, &b.operation) {
+            (Operation::Value { text: a, .. }, Operation::Value { text: b, .. }) => {
+                let number = |text: &str| text.parse::<f64>().unwrap_or_default();
+                number(a).total_cmp(&number(b))
+            }
+            (a, b) => {
+                let is_value = |operation: &Operation| matches!(operation, Operation::Value { .. });
+                is_value(b).cmp(&is_value(a))
+            }
+        });
     script
 }
 
 fn interleaving(choices: &mut Choices<'_>) -> Script {
-    let deeds: Kinds<'_, Deed> = &[(5, plain_value), (4, ask), (1, bad), (1, exit)];
+    let operations: Kinds<'_, Operation> = &[(5, plain_value), (4, ask), (1, bad), (1, exit)];
     Script {
-        acts: acts(choices, 4, leading, deeds, 2..=24),
+        steps: steps(choices, 4, leading, operations, 2..=24),
         negative: choices.rarely(),
         together: choices.rarely(),
         ..Script::default()
@@ -320,111 +335,124 @@ fn interleaving(choices: &mut Choices<'_>) -> Script {
 
 /// No session begins before the one before it has ended.
 fn one_after_the_other(script: &Script) -> Script {
-    let sessions = 0..=u8::MAX;
-    let of = |session| script.acts.iter().filter(move |act| act.session == session);
-    let acts = sessions.flat_map(|session| {
-        let end = of(session)
+    let clients = 0..=u8::MAX;
+    let of = |client| {
+        script
+            .steps
+            .iter()
+            .filter(move |step| step.client == client)
+    };
+    let steps = clients.flat_map(|client| {
+        let end = of(client)
             .next()
-            .map(|_| Act::plain(session, Deed::HalfClose));
-        of(session).cloned().chain(end)
+            .map(|_| ScriptStep::plain(client, Operation::HalfClose));
+        of(client).cloned().chain(end)
     });
     Script {
-        acts: acts.collect(),
+        steps: steps.collect(),
         together: false,
         ..script.clone()
     }
 }
 
 fn second_client(choices: &mut Choices<'_>) -> Script {
-    let deeds: Kinds<'_, Deed> = &[(4, plain_value), (4, ask), (2, bad), (1, leave)];
-    let acts = acts(choices, 2, leading, deeds, 2..=20);
-    heard(choices, acts)
+    let operations: Kinds<'_, Operation> = &[(4, plain_value), (4, ask), (2, bad), (1, leave)];
+    let steps = steps(choices, 2, leading, operations, 2..=20);
+    readers(choices, steps)
 }
 
-/// Only the first session is listened to.
-fn heard(choices: &mut Choices<'_>, acts: Vec<Act>) -> Script {
+/// Only the first client reads its replies.
+fn readers(choices: &mut Choices<'_>, steps: Vec<ScriptStep>) -> Script {
     Script {
-        acts,
+        steps,
         negative: choices.rarely(),
-        heard: Some(1),
+        readers: Some(1),
         ..Script::default()
     }
 }
 
 fn first_alone(script: &Script) -> Script {
-    only(script, |act| act.session == 0)
+    only(script, |step| step.client == 0)
 }
 
 fn garbage(choices: &mut Choices<'_>) -> Script {
     let bytes = |choices: &mut Choices<'_>| {
         let bytes = choices.sequence(1..=200, |choices| choices.within(0..=u8::MAX));
-        Deed::Bad(bytes, Later::No)
+        Operation::Bad(bytes, Wait::AtOnce)
     };
     let long = |choices: &mut Choices<'_>| {
-        Deed::Long(choices.within(0..=u8::MAX), choices.within(1..=100_000))
+        Operation::Long(choices.within(0..=u8::MAX), choices.within(1..=100_000))
     };
-    let deeds: Kinds<'_, Deed> = &[(3, bytes), (1, bad), (1, long), (2, leave), (1, part)];
-    let acts = then_asked(choices, |choices| {
-        let mut acts = acts(choices, 3, plain, deeds, 1..=6);
-        for act in &mut acts {
-            act.session += 1;
+    let operations: Kinds<'_, Operation> =
+        &[(3, bytes), (1, bad), (1, long), (2, leave), (1, part)];
+    let steps = then_asked(choices, |choices| {
+        let mut steps = steps(choices, 3, plain, operations, 1..=6);
+        for step in &mut steps {
+            step.client += 1;
         }
         let text = plain_number(choices);
-        acts.push(Act::plain(0, Deed::Value { text, times: 1 }));
-        acts
+        steps.push(ScriptStep::plain(0, Operation::Value { text, times: 1 }));
+        steps
     });
-    heard(choices, acts)
+    readers(choices, steps)
 }
 
 fn means(choices: &mut Choices<'_>) -> Script {
-    let query = |_: &mut Choices<'_>| Deed::Query;
-    let deeds: Kinds<'_, Deed> = &[(6, plain_value), (3, leave), (2, exit), (1, query)];
-    let mut acts = acts(choices, 3, plain, deeds, 1..=16);
-    acts.push(Act::plain(0, Deed::Query));
-    script(choices, acts)
+    let query = |_: &mut Choices<'_>| Operation::Query;
+    let operations: Kinds<'_, Operation> = &[(6, plain_value), (3, leave), (2, exit), (1, query)];
+    let mut steps = steps(choices, 3, plain, operations, 1..=16);
+    steps.push(ScriptStep::plain(0, Operation::Query));
+    script(choices, steps)
 }
 
 fn own_writes(choices: &mut Choices<'_>) -> Script {
-    let sessions = choices.sequence(1..=5, |choices| {
+    let clients = choices.sequence(1..=5, |choices| {
         let text = plain_number(choices);
-        [Deed::Value { text, times: 1 }, exit(choices), Deed::Query]
+        [
+            Operation::Value { text, times: 1 },
+            exit(choices),
+            Operation::Query,
+        ]
     });
-    let deeds = sessions.into_iter().flatten();
-    let acts = deeds.map(|deed| Act::plain(0, deed)).collect();
-    script(choices, acts)
+    let operations = clients.into_iter().flatten();
+    let steps = operations
+        .map(|operation| ScriptStep::plain(0, operation))
+        .collect();
+    script(choices, steps)
 }
 
-fn patiently(script: &Script) -> Script {
+fn paced(script: &Script) -> Script {
     Script {
-        patient: true,
+        paced: true,
         ..script.clone()
     }
 }
 
 fn line_ends(choices: &mut Choices<'_>) -> Script {
-    let deeds: Kinds<'_, Deed> = &[(4, plain_value), (4, ask), (1, exit)];
-    let acts = acts(choices, 1, trailing, deeds, 1..=8);
-    script(choices, acts)
+    let operations: Kinds<'_, Operation> = &[(4, plain_value), (4, ask), (1, exit)];
+    let steps = steps(choices, 1, trailing, operations, 1..=8);
+    script(choices, steps)
 }
 
-fn undressed(script: &Script) -> Script {
+fn unformatted(script: &Script) -> Script {
     let mut script = script.clone();
-    for act in &mut script.acts {
-        act.dress = Dress::Plain;
+    for step in &mut script.steps {
+        step.formatting = Formatting::Plain;
     }
     script
 }
 
 fn clusters(choices: &mut Choices<'_>) -> Script {
-    let acts = then_asked(choices, |choices| {
-        // At most so far from zero that Welford's algorithm in double precision still keeps to one part in a million.
+    let steps = then_asked(choices, |choices| {
+        // At most so far from zero that Welford's algorithm in double precision still keeps to one
+        // part in a million.
         let mean = choices.one_of(&[100_000_000u64, 10_000_000, 500_000_000]);
         choices.sequence(2..=12, |choices| {
             let text = (mean + choices.within(0u64..=20)).to_string();
-            Act::plain(0, Deed::Value { text, times: 1 })
+            ScriptStep::plain(0, Operation::Value { text, times: 1 })
         })
     });
-    script(choices, acts)
+    script(choices, steps)
 }
 
 fn precise(choices: &mut Choices<'_>) -> Script {
@@ -432,9 +460,11 @@ fn precise(choices: &mut Choices<'_>) -> Script {
         let text = any_number(choices);
         value(choices, text)
     };
-    let deeds: Kinds<'_, Deed> = &[(4, far), (1, plain_value), (2, ask)];
+    let operations: Kinds<'_, Operation> = &[(4, far), (1, plain_value), (2, ask)];
     Script {
-        acts: then_asked(choices, |choices| acts(choices, 1, plain, deeds, 1..=12)),
+        steps: then_asked(choices, |choices| {
+            steps(choices, 1, plain, operations, 1..=12)
+        }),
         precisely: true,
         ..Script::default()
     }

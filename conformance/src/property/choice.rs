@@ -1,7 +1,9 @@
-//! Choosing numbers, kinds and lengths by the bytes of a source: those of a seed, or those that a fuzzer invents.
+//! Choosing numbers, kinds and lengths by the bytes of a source: those of a seed, or those that a
+//! fuzzer invents.
 //!
-//! A number takes as many bytes as its range is wide and never more, so that every source has an end for every
-//! generator. Behind the last byte all are zero, and zero stands for what is simplest.
+//! A number takes as many bytes as its range is wide and never more, so that every source has an
+//! end for every generator. Behind the last byte all are zero, and zero stands for what is
+//! simplest.
 
 use std::ops::RangeInclusive;
 
@@ -60,10 +62,10 @@ impl<'a> Choices<'a> {
     where
         T: Copy + Into<i128> + TryFrom<i128>,
     {
-        let (least, most): (i128, i128) = ((*range.start()).into(), (*range.end()).into());
+        let (min, max): (i128, i128) = ((*range.start()).into(), (*range.end()).into());
         // The ranges here are far narrower than 64 bits.
-        let count = u64::try_from(most - least + 1).unwrap_or(u64::MAX);
-        let number = nth(least, most, self.below(count));
+        let count = u64::try_from(max - min + 1).unwrap_or(u64::MAX);
+        let number = nth(min, max, self.below(count));
         T::try_from(number).unwrap_or(*range.start())
     }
 
@@ -107,13 +109,13 @@ impl<'a> Choices<'a> {
 }
 
 /// The numbers of a range by their distance from zero.
-fn nth(least: i128, most: i128, index: u64) -> i128 {
+fn nth(min: i128, max: i128, index: u64) -> i128 {
     let index = i128::from(index);
-    let middle = 0.clamp(least, most);
-    let on_both_sides = (most - middle).min(middle - least);
+    let middle = 0.clamp(min, max);
+    let on_both_sides = (max - middle).min(middle - min);
     if index > 2 * on_both_sides {
         let distance = index - on_both_sides;
-        if most - middle > on_both_sides {
+        if max - middle > on_both_sides {
             middle + distance
         } else {
             middle - distance
@@ -133,18 +135,18 @@ mod tests {
 
     #[test]
     fn a_range_is_numbered_from_zero_outwards_and_without_gaps() {
-        for (least, most, first) in [
+        for (min, max, first) in [
             (0, 4, [0, 1, 2]),
             (3, 9, [3, 4, 5]),
             (-2, 2, [0, 1, -1]),
             (-6, 1, [0, 1, -1]),
         ] {
-            let count = u64::try_from(most - least + 1).expect("a count");
-            let numbers: Vec<i128> = (0..count).map(|index| nth(least, most, index)).collect();
+            let count = u64::try_from(max - min + 1).expect("a count");
+            let numbers: Vec<i128> = (0..count).map(|index| nth(min, max, index)).collect();
             assert_eq!(numbers[..3], first);
             assert_eq!(
                 numbers.into_iter().collect::<BTreeSet<_>>(),
-                (least..=most).collect()
+                (min..=max).collect()
             );
         }
     }

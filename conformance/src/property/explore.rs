@@ -1,7 +1,8 @@
-//! Trying the properties with many generated cases, until one fails, the cases are through or time is up.
+//! Trying the properties with many generated cases, until one fails, the cases are through or time
+//! is up.
 //!
-//! Cases run side by side, and are counted in the order of their numbers: what comes out of a seed does not depend on
-//! how many run at the same time.
+//! Cases run side by side, and are counted in the order of their numbers: what comes out of a seed
+//! does not depend on how many run at the same time.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use super::catalogue::Property;
 use super::coverage::Coverage;
-use super::examine::{Care, Examined, Examiner, Finding, Flaky, SHRINK_TIME};
-use super::lab::{Attempt, Lab, Subject};
+use super::examine::{Examined, Examiner, Finding, Flaky, RetryPolicy, SHRINK_TIME};
+use super::executor::{Attempt, Executor, Subject};
 use super::options::Options;
 use super::write::write;
 use crate::compare::Agreement;
@@ -28,7 +29,8 @@ pub struct Verdict {
     pub cases: u64,
     /// How many of them failed without what the property is about, too, and so said nothing.
     pub inconclusive: u64,
-    /// Failures that repeat: one at most of one server, and of two servers one for each agreement that is none.
+    /// Failures that repeat: one at most of one server, and of two servers one for each agreement
+    /// that is none.
     pub findings: Vec<Finding>,
     /// A failure that does not.
     pub flaky: Option<Flaky>,
@@ -44,27 +46,29 @@ pub struct Verdict {
 pub type Progress<'a> = &'a (dyn Fn(&Property, u64) + Sync);
 
 /// After so many failures that do not repeat, the server is what is flaky.
-const MOST_FLAKY: u64 = 8;
+const MAX_FLAKY: u64 = 8;
 
 /// After so many cases that say nothing because no reply came, waiting for more is a waste of time.
-const MOST_SILENT: u64 = 8;
+const MAX_SILENT: u64 = 8;
 
-/// A server that is alive may take this fraction of its time-out; what is too late is tried again with patience.
-const IMPATIENCE: u32 = 20;
+/// A server that is alive may take this fraction of its time-out; what is too late is tried again
+/// with patience.
+const SHORT_TIMEOUT_DIVISOR: u32 = 20;
 
 /// The least of these time-outs.
-const LEAST_TIMEOUT: Duration = Duration::from_millis(100);
+const MIN_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A server that has been found silent is waited for this part of its time-out.
-const FIRMNESS: u32 = 4;
+const REDUCED_TIMEOUT_DIVISOR: u32 = 4;
 
-/// Where most attempts fail, by a reply that does not come, and what comes out of them is tried again with patience.
-const HASTY_TIMEOUT: Duration = Duration::from_millis(50);
+/// Where most attempts fail, by a reply that does not come, and what comes out of them is tried
+/// again with patience.
+const SHARED_SERVER_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// Tries the properties, one after the other, on one server or on two beside each other.
 ///
 /// # Errors
-/// Those of reading and writing what is remembered.
+/// Those of reading and writing saved failures.
 pub fn explore(
     properties: &[&'static Property],
     subjects: &[Subject],
@@ -72,21 +76,27 @@ pub fn explore(
     progress: Progress<'_>,
 ) -> io::Result<Vec<Verdict>> {
     let start = Instant::now();
-    let end = options.max_time.map(|most| start + most);
-    let impatient = |timeout: Duration| (timeout / IMPATIENCE).max(LEAST_TIMEOUT).min(timeout);
-    let lab = || Lab::new(subjects, end).with_timeouts(impatient);
+    let end = options.max_time.map(|limit| start + limit);
+    let shortened = |timeout: Duration| {
+        (timeout / SHORT_TIMEOUT_DIVISOR)
+            .max(MIN_TIMEOUT)
+            .min(timeout)
+    };
+    let executor = || Executor::new(subjects, end).with_timeouts(shortened);
     let mut explorer = Explorer {
-        labs: (0..options.jobs.max(1)).map(|_| lab()).collect(),
+        executors: (0..options.jobs.max(1)).map(|_| executor()).collect(),
         examiner: Examiner {
-            patient: Lab::fresh(subjects, end),
-            firm: Lab::fresh(subjects, end).with_timeouts(|timeout| timeout / FIRMNESS),
-            quick: Lab::fresh(subjects, end).with_timeouts(impatient),
-            shared: Lab::new(subjects, end).with_timeouts(|timeout| timeout.min(HASTY_TIMEOUT)),
+            full_timeout: Executor::fresh(subjects, end),
+            reduced_timeout: Executor::fresh(subjects, end)
+                .with_timeouts(|timeout| timeout / REDUCED_TIMEOUT_DIVISOR),
+            short_timeout: Executor::fresh(subjects, end).with_timeouts(shortened),
+            shared_server: Executor::new(subjects, end)
+                .with_timeouts(|timeout| timeout.min(SHARED_SERVER_TIMEOUT)),
             options,
             end,
             shrink_time: SHRINK_TIME,
             is_silent: false,
-            care: Care::Hasty,
+            policy: RetryPolicy::SharedServer,
         },
         options,
         progress,
@@ -106,23 +116,24 @@ pub fn explore(
 }
 
 struct Explorer<'a> {
-    labs: Vec<Lab>,
+    executors: Vec<Executor>,
     examiner: Examiner<'a>,
     options: &'a Options,
     progress: Progress<'a>,
     /// How many servers there are. Of one, one finding is enough.
     servers: usize,
-    /// Whether a server serves all jobs, so that cases which ask the secondary port must not have others beside them.
+    /// Whether a server serves all jobs, so that cases which ask the secondary port must not have
+    /// others beside them.
     others: bool,
 }
 
-/// What the jobs share.
+/// What the jobs of a search share.
 struct Search {
     property: &'static Property,
     next: AtomicU64,
     stop: AtomicBool,
     deadline: Option<Instant>,
-    found: Mutex<Found>,
+    found: Mutex<Tally>,
     /// What two servers were found to make of a case; once is enough.
     known: Vec<Agreement>,
     /// Taken for writing by a case that must not have others beside it.
@@ -130,7 +141,7 @@ struct Search {
 }
 
 /// What came of a case.
-struct Tried {
+struct CaseRun {
     coverage: Coverage,
     /// How it failed, and how without what the property is about.
     failed: Option<(Attempt, Option<Outcome>)>,
@@ -138,9 +149,9 @@ struct Tried {
 
 /// What is known of the cases.
 #[derive(Default)]
-struct Found {
+struct Tally {
     /// Cases that have run, but not all before them have been counted.
-    tried: BTreeMap<u64, Tried>,
+    finished: BTreeMap<u64, CaseRun>,
     /// How many have been counted, all from the first one on.
     cases: u64,
     inconclusive: u64,
@@ -170,17 +181,18 @@ impl Search {
         }
     }
 
-    /// Counts the cases that have run, up to one that fails or has not run. Whether more are worth running.
-    fn count(&self, found: &mut Found, progress: Progress<'_>) -> bool {
+    /// Counts the cases that have run, up to one that fails or has not run. Whether more are worth
+    /// running.
+    fn count(&self, found: &mut Tally, progress: Progress<'_>) -> bool {
         while found.failure.is_none()
-            && found.silent < MOST_SILENT
-            && let Some(tried) = found.tried.remove(&found.cases)
+            && found.silent < MAX_SILENT
+            && let Some(finished) = found.finished.remove(&found.cases)
         {
             let number = found.cases;
             found.cases += 1;
-            found.coverage.merge(&tried.coverage);
+            found.coverage.merge(&finished.coverage);
             progress(self.property, found.cases);
-            match tried.failed {
+            match finished.failed {
                 Some((attempt, _)) if self.knows(&attempt) => {}
                 Some((_, Some(outcome))) => {
                     found.inconclusive += 1;
@@ -190,11 +202,11 @@ impl Search {
                 None => {}
             }
         }
-        found.failure.is_none() && found.silent < MOST_SILENT
+        found.failure.is_none() && found.silent < MAX_SILENT
     }
 
     /// Runs a case, and if it fails its control.
-    fn run(&self, lab: &mut Lab, number: u64, seed: u64, others: bool) -> Tried {
+    fn run(&self, executor: &mut Executor, number: u64, seed: u64, others: bool) -> CaseRun {
         let script = self.property.script(seed, number);
         let transcript = write(self.property.title, &script);
         let wants_none_beside_it = others && transcript.uses_secondary();
@@ -204,15 +216,15 @@ impl Search {
             .then(|| self.alone.read().unwrap_or_else(PoisonError::into_inner));
         let mut coverage = Coverage::default();
         coverage.add(&script);
-        let attempt = lab.run(self.property, transcript);
-        let failed = attempt.way().is_some() && !self.knows(&attempt);
-        Tried {
+        let attempt = executor.run(self.property, transcript);
+        let failed = attempt.signature().is_some() && !self.knows(&attempt);
+        CaseRun {
             coverage,
-            failed: failed.then(|| (attempt, lab.control(self.property, &script))),
+            failed: failed.then(|| (attempt, executor.control(self.property, &script))),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Found> {
+    fn lock(&self) -> MutexGuard<'_, Tally> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -235,14 +247,18 @@ impl Explorer<'_> {
         };
         let mut flaky: Option<Flaky> = None;
         let mut findings: Vec<Finding> = Vec::new();
-        for remembered in self.examiner.remembered(property)? {
-            search.keep(&mut findings, remembered);
+        for saved_failures in self.examiner.saved_failures(property)? {
+            search.keep(&mut findings, saved_failures);
         }
         let alone = self.servers == 1;
         let is_enough = |findings: &[Finding]| alone && !findings.is_empty();
         while !is_enough(&findings) && !search.is_over() {
-            // Once something did not repeat, nothing else shall disturb the server.
-            let jobs = if flaky.is_some() { 1 } else { self.labs.len() };
+            // Once a failure did not repeat, nothing else shall disturb the server.
+            let jobs = if flaky.is_some() {
+                1
+            } else {
+                self.executors.len()
+            };
             self.search(&search, jobs);
             let Some((number, failed)) = search.lock().failure.take() else {
                 break;
@@ -255,18 +271,15 @@ impl Explorer<'_> {
                     Some(flaky) => flaky.cases += 1,
                     None => {
                         let newest = flaky.insert(*newest);
-                        self.examiner.until_it_goes(property, newest);
+                        self.examiner.retry_until_pass(property, newest);
                         // What was disturbed is run again.
                         let mut found = search.lock();
-                        found.tried.clear();
+                        found.finished.clear();
                         search.next.store(found.cases, Ordering::Relaxed);
                     }
                 },
             }
-            if flaky
-                .as_ref()
-                .is_some_and(|flaky| flaky.cases >= MOST_FLAKY)
-            {
+            if flaky.as_ref().is_some_and(|flaky| flaky.cases >= MAX_FLAKY) {
                 break;
             }
         }
@@ -291,15 +304,15 @@ impl Explorer<'_> {
         let (options, progress, others) = (self.options, self.progress, self.others);
         let goes_on = search.count(&mut search.lock(), progress);
         search.stop.store(!goes_on, Ordering::Relaxed);
-        let work = |lab: &mut Lab| {
+        let work = |executor: &mut Executor| {
             while !search.stop.load(Ordering::Relaxed) && !search.is_over() {
                 let number = search.next.fetch_add(1, Ordering::Relaxed);
                 if number >= options.cases {
                     break;
                 }
-                let tried = search.run(lab, number, options.seed, others);
+                let finished = search.run(executor, number, options.seed, others);
                 let mut found = search.lock();
-                found.tried.insert(number, tried);
+                found.finished.insert(number, finished);
                 if !search.count(&mut found, progress) {
                     search.stop.store(true, Ordering::Relaxed);
                 }
@@ -307,8 +320,8 @@ impl Explorer<'_> {
         };
         let work = &work;
         thread::scope(|scope| {
-            for lab in self.labs.iter_mut().take(jobs) {
-                scope.spawn(move || work(lab));
+            for executor in self.executors.iter_mut().take(jobs) {
+                scope.spawn(move || work(executor));
             }
         });
     }

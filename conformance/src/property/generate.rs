@@ -1,12 +1,13 @@
-//! What clients send, from choices: numbers, lines, acts.
+//! What clients send, from choices: numbers, lines, operations.
 
 use std::ops::RangeInclusive;
 
 use super::choice::{Choices, Kinds};
-use super::script::{Act, Command, Deed, Dress, Later};
+use super::script::{Command, Formatting, Operation, ScriptStep, Wait};
 use crate::model::{Request, request};
 
-/// Numbers at most 1,000 in quarters: sums of thousands of them and of their squares are exact in binary64.
+/// Numbers at most 1,000 in quarters: sums of thousands of them and of their squares are exact in
+/// binary64.
 pub(super) fn plain_number(choices: &mut Choices<'_>) -> String {
     choices.kind(&[
         (6, |choices| choices.within(0u32..=20).to_string()),
@@ -78,15 +79,15 @@ pub(super) fn command(choices: &mut Choices<'_>) -> Command {
     choices.one_of(&[Command::Count, Command::Sum, Command::Mean, Command::Stddev])
 }
 
-pub(super) fn later(choices: &mut Choices<'_>) -> Later {
+pub(super) fn wait(choices: &mut Choices<'_>) -> Wait {
     if choices.rarely() {
-        Later::Yes
+        Wait::Deferred
     } else {
-        Later::No
+        Wait::AtOnce
     }
 }
 
-/// Lines that no server may take for anything but bad, at most 79 octets long.
+/// Lines that no server may take for anything but bad, at most 79 bytes long.
 pub(super) fn bad_line(choices: &mut Choices<'_>) -> Vec<u8> {
     const WORDS: [&[u8]; 24] = [
         b"",
@@ -130,7 +131,8 @@ pub(super) fn bad_line(choices: &mut Choices<'_>) -> Vec<u8> {
     }
 }
 
-/// Whether every server must take these octets for a bad line, and may not take them for anything else.
+/// Whether every server must take these bytes for a bad line, and may not take them for anything
+/// else.
 fn is_bad_everywhere(line: &[u8]) -> bool {
     let word = String::from_utf8_lossy(line).trim().to_ascii_lowercase();
     let unsigned = word.trim_start_matches(['+', '-']);
@@ -144,91 +146,91 @@ fn is_bad_everywhere(line: &[u8]) -> bool {
 }
 
 /// A value, once or more often.
-pub(super) fn value(choices: &mut Choices<'_>, text: String) -> Deed {
+pub(super) fn value(choices: &mut Choices<'_>, text: String) -> Operation {
     let times = choices.kind(&[(8, |_| 1), (1, |choices| choices.within(1..=5))]);
-    Deed::Value { text, times }
+    Operation::Value { text, times }
 }
 
 /// A value in quarters.
-pub(super) fn plain_value(choices: &mut Choices<'_>) -> Deed {
+pub(super) fn plain_value(choices: &mut Choices<'_>) -> Operation {
     let text = plain_number(choices);
     value(choices, text)
 }
 
 /// A command.
-pub(super) fn ask(choices: &mut Choices<'_>) -> Deed {
-    Deed::Ask(command(choices), later(choices))
+pub(super) fn ask(choices: &mut Choices<'_>) -> Operation {
+    Operation::Ask(command(choices), wait(choices))
 }
 
 /// A bad line.
-pub(super) fn bad(choices: &mut Choices<'_>) -> Deed {
-    Deed::Bad(bad_line(choices), later(choices))
+pub(super) fn bad(choices: &mut Choices<'_>) -> Operation {
+    Operation::Bad(bad_line(choices), wait(choices))
 }
 
 /// The end of a session, in one of all ways.
-pub(super) fn leave(choices: &mut Choices<'_>) -> Deed {
+pub(super) fn leave(choices: &mut Choices<'_>) -> Operation {
     choices.kind(&[
         (4, exit),
-        (2, |_| Deed::HalfClose),
-        (1, |_| Deed::Close),
-        (1, |_| Deed::Reset),
+        (2, |_| Operation::HalfClose),
+        (1, |_| Operation::Close),
+        (1, |_| Operation::Reset),
         (1, part),
     ])
 }
 
-pub(super) fn exit(choices: &mut Choices<'_>) -> Deed {
-    Deed::Exit {
+pub(super) fn exit(choices: &mut Choices<'_>) -> Operation {
+    Operation::Exit {
         eof: choices.either(),
     }
 }
 
 /// A line without its end.
-pub(super) fn part(choices: &mut Choices<'_>) -> Deed {
+pub(super) fn part(choices: &mut Choices<'_>) -> Operation {
     const PARTS: [&[u8]; 6] = [b"1", b"exit", b"count", b"x", b" ", b"2.5"];
-    Deed::Part(choices.one_of(&PARTS).to_vec())
+    Operation::Part(choices.one_of(&PARTS).to_vec())
 }
 
 /// Nothing around the line.
-pub(super) fn plain(_: &mut Choices<'_>) -> Dress {
-    Dress::Plain
+pub(super) fn plain(_: &mut Choices<'_>) -> Formatting {
+    Formatting::Plain
 }
 
 /// Spaces before the line, which every server ignores.
-pub(super) fn leading(choices: &mut Choices<'_>) -> Dress {
+pub(super) fn leading(choices: &mut Choices<'_>) -> Formatting {
     choices.kind(&[
         (6, plain),
-        (1, |choices| Dress::Leading(choices.within(1..=20))),
+        (1, |choices| Formatting::Leading(choices.within(1..=20))),
     ])
 }
 
-/// Spaces or a CR behind the line, which a careful server ignores.
-pub(super) fn trailing(choices: &mut Choices<'_>) -> Dress {
+/// Spaces or a CR behind the line, which a server should ignore.
+pub(super) fn trailing(choices: &mut Choices<'_>) -> Formatting {
     choices.kind(&[
         (2, plain),
-        (2, |_| Dress::Cr),
-        (2, |choices| Dress::Trailing(choices.within(1..=20))),
+        (2, |_| Formatting::Cr),
+        (2, |choices| Formatting::Trailing(choices.within(1..=20))),
     ])
 }
 
-/// Acts of some sessions.
-pub(super) fn acts(
+/// Steps of some clients.
+pub(super) fn steps(
     choices: &mut Choices<'_>,
-    sessions: u8,
-    dress: fn(&mut Choices<'_>) -> Dress,
-    deeds: Kinds<'_, Deed>,
+    clients: u8,
+    formatting: fn(&mut Choices<'_>) -> Formatting,
+    operations: Kinds<'_, Operation>,
     length: RangeInclusive<u32>,
-) -> Vec<Act> {
+) -> Vec<ScriptStep> {
     choices.sequence(length, |choices| {
-        let session = choices.within(0..=sessions - 1);
-        let dress = dress(choices);
-        let deed = choices.kind(deeds);
-        Act {
-            session,
-            dress: match deed {
-                Deed::Bad(..) => Dress::Plain,
-                _ => dress,
+        let client = choices.within(0..=clients - 1);
+        let formatting = formatting(choices);
+        let operation = choices.kind(operations);
+        ScriptStep {
+            client,
+            formatting: match operation {
+                Operation::Bad(..) => Formatting::Plain,
+                _ => formatting,
             },
-            deed,
+            operation,
         }
     })
 }

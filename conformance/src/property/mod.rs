@@ -1,38 +1,38 @@
-//! Properties over the wire: what must hold for every session, tried with sessions drawn at random, and shrunk to the
-//! smallest transcript that shows where it does not hold.
+//! Properties over the wire: what must hold for every session, tried with generated sessions, and
+//! shrunk to the smallest transcript that shows where it does not hold.
 //!
 //! | module | job |
 //! |---|---|
 //! | [`script`] | what the clients of a generated case do |
 //! | `choice`, `generate` | scripts from bytes: those of a seed, or those of a fuzzer |
-//! | [`catalogue`], `suspect` | the properties by name, and the clauses that they stand for |
+//! | [`catalogue`], `blame` | the properties by name, and the clauses that they stand for |
 //! | [`mod@write`], [`numbers`] | a script as a transcript; its numbers written out |
-//! | [`lab`] | one attempt against the server |
-//! | [`way`] | what makes two failures the same |
+//! | [`executor`] | one attempt against the servers |
+//! | [`signature`] | what makes two failures the same |
 //! | [`options`], [`explore`] | many attempts, in search of a failure |
 //! | [`examine`], `shrink` | whether a failure repeats; the smallest one like it |
 //! | [`coverage`] | what was tried, so that a pass means something |
-//! | [`memory`], [`report`] | saved failures; telling people and programs |
+//! | [`regressions`], [`report`] | saved failures; the reports |
 //!
-//! Invariants: the case of a property is a function of seed and number alone, on every machine; the replies that are
-//! due come from the reference model; what is reported has failed in the same way every time it was tried, or is called
-//! flaky.
+//! Invariants: the case of a property is a function of seed and number alone, on every machine; the
+//! expected replies come from the reference model; what is reported has failed in the same way
+//! every time it was tried, or is called flaky.
 
+mod blame;
 pub mod catalogue;
 mod choice;
 pub mod coverage;
 pub mod examine;
+pub mod executor;
 pub mod explore;
 mod generate;
-pub mod lab;
-pub mod memory;
 pub mod numbers;
 pub mod options;
+pub mod regressions;
 pub mod report;
 pub mod script;
 mod shrink;
-mod suspect;
-pub mod way;
+pub mod signature;
 pub mod write;
 
 pub use catalogue::{PROPERTIES, Property, property};
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
     use crate::plan::plan;
     use crate::spec::Spec;
-    use way::Due;
+    use signature::ReplyKind;
     use write::write;
 
     const SEED: u64 = 1;
@@ -106,20 +106,20 @@ mod tests {
     #[test]
     fn every_clause_that_is_blamed_exists() {
         let spec = Spec::bundled();
-        let dues = [
-            Due::Count,
-            Due::Sum,
-            Due::Mean,
-            Due::Stddev,
-            Due::Exit,
-            Due::Error,
-            Due::Means,
-            Due::MeansStddev,
-            Due::Eof,
+        let replies = [
+            ReplyKind::Count,
+            ReplyKind::Sum,
+            ReplyKind::Mean,
+            ReplyKind::Stddev,
+            ReplyKind::Exit,
+            ReplyKind::Error,
+            ReplyKind::Means,
+            ReplyKind::MeansStddev,
+            ReplyKind::Eof,
         ];
         for (property, script) in scripts(50) {
-            for due in dues.into_iter().map(Some).chain([None]) {
-                let slug = (property.clause)(&script, due);
+            for reply in replies.into_iter().map(Some).chain([None]) {
+                let slug = (property.clause)(&script, reply);
                 assert!(
                     spec.clauses().any(|(_, clause)| clause.slug == slug),
                     "{slug}"

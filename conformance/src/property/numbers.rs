@@ -7,8 +7,8 @@ use crate::judge::{Demand, Demanded};
 use crate::plan::{Operation, PlannedStep, plan};
 use crate::transcript::{Action, Expected, Literal, Step, StepKind, Transcript};
 
-/// Writes out the numbers that the model computes, and leaves out those that plain double precision cannot be expected
-/// to give.
+/// Writes out the numbers that the model computes, and leaves out those that plain double precision
+/// cannot be expected to give.
 pub fn write_out(transcript: &mut Transcript) {
     // No line is both right and long, so the dialect does not matter.
     let Ok(plan) = plan(transcript, None, &BTreeMap::new()) else {
@@ -75,7 +75,8 @@ fn written(demanded: &Demanded) -> Option<Expected> {
     })
 }
 
-/// Whether a naive sum of squares in double precision gives the deviation of these numbers to one part in a million.
+/// Whether a naive sum of squares in double precision gives the deviation of these numbers to one
+/// part in a million.
 fn is_well_conditioned(means: &Sample) -> bool {
     let (Some(mean), Some(variance)) = (means.mean(), means.variance()) else {
         return true;

@@ -16,6 +16,6 @@ pub struct Options {
     pub jobs: usize,
     /// How often a failure has to repeat, in the same way and without exception.
     pub confirmations: u32,
-    /// Where failures are remembered.
+    /// The directory where failures are saved.
     pub save: Option<PathBuf>,
 }

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::catalogue::Property;
 use super::coverage::Coverage;
 use super::examine::{Finding, Flaky};
+use super::executor::{Attempt, Subject, Trial};
 use super::explore::Verdict;
-use super::lab::{Attempt, Subject, Trial};
-use super::memory;
+use super::regressions;
 use crate::compare::Agreement;
 use crate::dialect::Dialect;
 use crate::report::{human, words};
@@ -236,7 +236,7 @@ fn write_finding(
             write_trial(&format!("{name} by the model"), trial, out)?;
         }
     }
-    let spec = memory::spec(property, std::slice::from_ref(&finding.regression));
+    let spec = regressions::spec(property, std::slice::from_ref(&finding.regression));
     let tried = exploration.servers.iter().zip(&attempt.trials);
     for (name, (server, trial)) in exploration.names().zip(tried) {
         let Some(case) = spec.cases().next().filter(|_| trial.failure.is_some()) else {
@@ -323,8 +323,8 @@ fn write_coverage(coverage: &Coverage, out: &mut String) -> fmt::Result {
         "{} cases with several sessions, up to {} values in one",
         coverage.interleaved, coverage.longest
     )?;
-    if let Some((least, most)) = coverage.magnitudes {
-        write!(out, ", of magnitudes from {least:e} to {most:e}")?;
+    if let Some((min, max)) = coverage.magnitudes {
+        write!(out, ", of magnitudes from {min:e} to {max:e}")?;
     }
     writeln!(out)
 }

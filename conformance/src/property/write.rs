@@ -1,9 +1,9 @@
-//! From a script to the transcript in which every reply that is due is waited for.
+//! From a script to the transcript in which every reply that is expected is waited for.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::script::{Act, Command, Deed, Later, Script};
+use super::script::{Command, Operation, Script, ScriptStep, Wait};
 use crate::transcript::{Action, Expectation, Expected, Piece, Step, StepKind, Transcript};
 
 /// Between pieces of a line: enough for a server to read the first.
@@ -26,7 +26,7 @@ pub fn write(title: &str, script: &Script) -> Transcript {
     };
     match &script.cuts {
         Some(cuts) => writer.segments(cuts),
-        None => script.acts.iter().for_each(|act| writer.act(act)),
+        None => script.steps.iter().for_each(|step| writer.perform(step)),
     }
     writer.end();
     let mut steps = writer.steps;
@@ -60,7 +60,7 @@ struct Open {
     values: u64,
 }
 
-fn act(connection: &str, action: Action) -> Step {
+fn on(connection: &str, action: Action) -> Step {
     Step {
         span: 0..0,
         kind: StepKind::Act {
@@ -79,8 +79,8 @@ fn name(index: usize) -> String {
 }
 
 impl Writer<'_> {
-    fn session(&mut self, session: u8) -> &mut Open {
-        self.open.entry(session).or_insert_with(|| {
+    fn client(&mut self, client: u8) -> &mut Open {
+        self.open.entry(client).or_insert_with(|| {
             self.names += 1;
             Open {
                 name: name(self.names - 1),
@@ -90,12 +90,12 @@ impl Writer<'_> {
         })
     }
 
-    fn is_heard(&self, session: u8) -> bool {
-        self.script.heard.is_none_or(|heard| session < heard)
+    fn reads(&self, client: u8) -> bool {
+        self.script.readers.is_none_or(|readers| client < readers)
     }
 
     fn expect(&mut self, name: &str, expectation: Expectation) {
-        self.steps.push(act(name, Action::Expect(expectation)));
+        self.steps.push(on(name, Action::Expect(expectation)));
     }
 
     /// The expectation of a reply that holds a quantity.
@@ -113,116 +113,115 @@ impl Writer<'_> {
         }
     }
 
-    /// Waits for all that a session is owed.
-    fn collect(&mut self, session: u8) {
-        if let Some(open) = self.open.get_mut(&session) {
+    /// Waits for all replies that a client is owed.
+    fn collect(&mut self, client: u8) {
+        if let Some(open) = self.open.get_mut(&client) {
             let (name, owed) = (open.name.clone(), std::mem::take(&mut open.owed));
-            if self.is_heard(session) {
+            if self.reads(client) {
                 owed.into_iter().for_each(|reply| self.expect(&name, reply));
             }
         }
     }
 
-    fn act(&mut self, step: &Act) {
-        let session = step.session;
-        match &step.deed {
-            Deed::Query => return self.query(),
-            // A quantity that is undefined has a choice of forms; who asks for the best one does not ask for these.
-            Deed::Ask(command, _) if self.script.precisely => {
-                let values = self.session(session).values;
-                let fewest = [0, 0, 1, 2][*command as usize];
-                if values < fewest {
+    fn perform(&mut self, step: &ScriptStep) {
+        let client = step.client;
+        match &step.operation {
+            Operation::Query => return self.query(),
+            // A quantity that is undefined has a choice of forms; where the best reply is demanded,
+            // it is not asked for.
+            Operation::Ask(command, _) if self.script.precisely => {
+                let values = self.client(client).values;
+                let min = [0, 0, 1, 2][*command as usize];
+                if values < min {
                     return;
                 }
             }
-            Deed::Exit { .. } if self.script.precisely && self.session(session).values < 2 => {
+            Operation::Exit { .. } if self.script.precisely && self.client(client).values < 2 => {
                 return;
             }
-            // Whether a session without values counts is another clause's question.
-            Deed::Exit { .. }
-                if self.script.acts.iter().any(Act::is_query)
-                    && self.session(session).values == 0 =>
+            // Whether a session without values counts is a question of another clause.
+            Operation::Exit { .. }
+                if self.script.steps.iter().any(ScriptStep::is_query)
+                    && self.client(client).values == 0 =>
             {
                 return;
             }
             // Only a session that has begun can end.
-            Deed::HalfClose | Deed::Close | Deed::Reset if !self.open.contains_key(&session) => {
+            Operation::HalfClose | Operation::Close | Operation::Reset
+                if !self.open.contains_key(&client) =>
+            {
                 return;
             }
             _ => {}
         }
-        let name = self.session(session).name.clone();
+        let name = self.client(client).name.clone();
         if let Some(line) = step.line(self.script.negative) {
-            self.line(&name, &line, &step.deed);
-            if self.script.patient && self.script.heard.is_none() {
-                self.steps.push(act(&name, Action::Pause(BETWEEN_LINES)));
+            self.line(&name, &line, &step.operation);
+            if self.script.paced && self.script.readers.is_none() {
+                self.steps.push(on(&name, Action::Pause(BETWEEN_LINES)));
             }
         }
-        match &step.deed {
-            Deed::Value { times, .. } => self.session(session).values += u64::from(*times),
-            Deed::Ask(command, later) => {
+        match &step.operation {
+            Operation::Value { times, .. } => self.client(client).values += u64::from(*times),
+            Operation::Ask(command, wait) => {
                 let reply = self.reply(*command);
-                self.session(session).owed.push_back(reply);
-                if *later == Later::No {
-                    self.collect(session);
+                self.client(client).owed.push_back(reply);
+                if *wait == Wait::AtOnce {
+                    self.collect(client);
                 }
             }
-            Deed::Bad(_, later) => {
-                self.session(session)
-                    .owed
-                    .push_back(simply(Expected::Error));
-                if *later == Later::No {
-                    self.collect(session);
+            Operation::Bad(_, wait) => {
+                self.client(client).owed.push_back(simply(Expected::Error));
+                if *wait == Wait::AtOnce {
+                    self.collect(client);
                 }
             }
-            Deed::Long(octet, times) => {
-                self.session(session)
-                    .owed
-                    .push_back(simply(Expected::Error));
-                let pieces = vec![octets(vec![*octet], *times), octets(b"\n".to_vec(), 1)];
-                self.steps.push(act(&name, Action::SendPieces(pieces)));
-                self.collect(session);
+            Operation::Long(byte, times) => {
+                self.client(client).owed.push_back(simply(Expected::Error));
+                let pieces = vec![bytes(vec![*byte], *times), bytes(b"\n".to_vec(), 1)];
+                self.steps.push(on(&name, Action::SendPieces(pieces)));
+                self.collect(client);
             }
-            Deed::Part(part) => {
-                self.send(&name, vec![octets(part.clone(), 1)]);
+            Operation::Part(part) => {
+                self.send(&name, vec![bytes(part.clone(), 1)]);
                 // What follows would be the rest of that line.
-                self.half_close(session);
+                self.half_close(client);
             }
-            Deed::Exit { eof } => {
+            Operation::Exit { eof } => {
                 let line = self.quantity(Expected::Exit(None));
-                self.session(session).owed.push_back(line);
-                self.collect(session);
-                if self.is_heard(session) {
+                self.client(client).owed.push_back(line);
+                self.collect(client);
+                if self.reads(client) {
                     if *eof {
                         self.expect(&name, simply(Expected::Eof));
                     }
-                    self.open.remove(&session);
+                    self.open.remove(&client);
                 } else {
-                    self.leave(session, Action::Close);
+                    self.leave(client, Action::Close);
                 }
             }
-            Deed::HalfClose => self.half_close(session),
-            Deed::Close => self.leave(session, Action::Close),
-            Deed::Reset => self.leave(session, Action::Reset),
-            Deed::Query => {}
+            Operation::HalfClose => self.half_close(client),
+            Operation::Close => self.leave(client, Action::Close),
+            Operation::Reset => self.leave(client, Action::Reset),
+            Operation::Query => {}
         }
     }
 
-    fn half_close(&mut self, session: u8) {
-        let name = self.session(session).name.clone();
-        self.steps.push(act(&name, Action::HalfClose));
-        self.collect(session);
-        if self.is_heard(session) {
+    fn half_close(&mut self, client: u8) {
+        let name = self.client(client).name.clone();
+        self.steps.push(on(&name, Action::HalfClose));
+        self.collect(client);
+        if self.reads(client) {
             self.expect(&name, simply(Expected::Eof));
-            self.open.remove(&session);
+            self.open.remove(&client);
         } else {
-            self.leave(session, Action::Close);
+            self.leave(client, Action::Close);
         }
     }
 
-    fn leave(&mut self, session: u8, how: Action) {
-        if let Some(open) = self.open.remove(&session) {
-            self.steps.push(act(&open.name, how));
+    fn leave(&mut self, client: u8, how: Action) {
+        if let Some(open) = self.open.remove(&client) {
+            self.steps.push(on(&open.name, how));
         }
     }
 
@@ -230,8 +229,8 @@ impl Writer<'_> {
         if self.asked {
             self.expect("meta", simply(Expected::Eof));
         }
-        if self.script.patient {
-            self.steps.push(act("meta", Action::Pause(BEFORE_QUESTION)));
+        if self.script.paced {
+            self.steps.push(on("meta", Action::Pause(BEFORE_QUESTION)));
         }
         let line = self.quantity(Expected::Means {
             more: None,
@@ -241,24 +240,24 @@ impl Writer<'_> {
         self.asked = true;
     }
 
-    fn line(&mut self, name: &str, line: &[u8], deed: &Deed) {
+    fn line(&mut self, name: &str, line: &[u8], operation: &Operation) {
         let whole = [line, b"\n"].concat();
-        match deed {
-            Deed::Value { times: 2.., .. } => {
-                let Deed::Value { times, .. } = deed else {
+        match operation {
+            Operation::Value { times: 2.., .. } => {
+                let Operation::Value { times, .. } = operation else {
                     return;
                 };
-                self.send(name, vec![octets(whole, *times)]);
+                self.send(name, vec![bytes(whole, *times)]);
             }
             _ if !self.script.packed && is_typeable(line) => {
                 let text = String::from_utf8_lossy(line).into_owned();
-                self.steps.push(act(name, Action::SendLine(text)));
+                self.steps.push(on(name, Action::SendLine(text)));
             }
-            _ => self.send(name, vec![octets(whole, 1)]),
+            _ => self.send(name, vec![bytes(whole, 1)]),
         }
     }
 
-    /// Sends octets; in a packed script together with what was sent just before.
+    /// Sends bytes; in a packed script together with what was sent just before.
     fn send(&mut self, name: &str, mut pieces: Vec<Piece>) {
         if self.script.packed
             && let Some(Step {
@@ -276,37 +275,40 @@ impl Writer<'_> {
                     octets: end,
                     times: 1,
                 }),
-                Some(Piece::Octets { octets, times: 1 }),
+                Some(Piece::Octets {
+                    octets: bytes,
+                    times: 1,
+                }),
             ) = (before.last_mut(), pieces.first())
             {
-                end.extend(octets);
+                end.extend(bytes);
                 pieces.remove(0);
             }
             before.append(&mut pieces);
             return;
         }
-        self.steps.push(act(name, Action::SendPieces(pieces)));
+        self.steps.push(on(name, Action::SendPieces(pieces)));
     }
 
-    /// One session, its octets cut without regard to lines, its replies read at the end.
+    /// One session, its bytes cut without regard to lines, its replies read at the end.
     fn segments(&mut self, cuts: &[u16]) {
         let mut all = Vec::new();
         let mut owed = Vec::new();
-        for act in &self.script.acts {
-            let Some(line) = act.line(self.script.negative) else {
+        for step in &self.script.steps {
+            let Some(line) = step.line(self.script.negative) else {
                 continue;
             };
             all.extend([line, b"\n".to_vec()].concat());
-            match &act.deed {
-                Deed::Ask(command, _) => owed.push(self.reply(*command)),
-                Deed::Bad(..) => owed.push(simply(Expected::Error)),
+            match &step.operation {
+                Operation::Ask(command, _) => owed.push(self.reply(*command)),
+                Operation::Bad(..) => owed.push(simply(Expected::Error)),
                 _ => {}
             }
         }
         if all.is_empty() {
             return;
         }
-        let name = self.session(0).name.clone();
+        let name = self.client(0).name.clone();
         let mut places: Vec<usize> = cuts
             .iter()
             .map(|&cut| usize::from(cut) % all.len())
@@ -316,21 +318,21 @@ impl Writer<'_> {
         places.dedup();
         for (index, pair) in places.windows(2).enumerate() {
             if index > 0 {
-                self.steps.push(act(&name, Action::Pause(BETWEEN_PIECES)));
+                self.steps.push(on(&name, Action::Pause(BETWEEN_PIECES)));
             }
-            let piece = octets(all[pair[0]..pair[1]].to_vec(), 1);
-            self.steps.push(act(&name, Action::SendPieces(vec![piece])));
+            let piece = bytes(all[pair[0]..pair[1]].to_vec(), 1);
+            self.steps.push(on(&name, Action::SendPieces(vec![piece])));
         }
         owed.into_iter().for_each(|reply| self.expect(&name, reply));
     }
 
     /// Nothing may be left unread.
     fn end(&mut self) {
-        for session in self.open.keys().copied().collect::<Vec<_>>() {
-            if self.is_heard(session) {
-                self.collect(session);
+        for client in self.open.keys().copied().collect::<Vec<_>>() {
+            if self.reads(client) {
+                self.collect(client);
             } else {
-                self.leave(session, Action::Close);
+                self.leave(client, Action::Close);
             }
         }
     }
@@ -344,16 +346,16 @@ fn simply(what: Expected) -> Expectation {
     }
 }
 
-fn octets(octets: Vec<u8>, times: u32) -> Piece {
+fn bytes(bytes: Vec<u8>, times: u32) -> Piece {
     Piece::Octets {
-        octets,
+        octets: bytes,
         times: times as usize,
     }
 }
 
 /// Whether `> TEXT` can stand for a line: comments and spaces at the end are not sent.
 fn is_typeable(line: &[u8]) -> bool {
-    let visible = |octet: &u8| matches!(octet, b' '..=b'~') && !b"#\"".contains(octet);
+    let visible = |byte: &u8| matches!(byte, b' '..=b'~') && !b"#\"".contains(byte);
     line.iter().all(visible) && line.last() != Some(&b' ')
 }
 
@@ -369,7 +371,10 @@ fn rename(steps: &mut [Step], from: &str, to: &str) {
 
 /// Puts everything before the first question to the secondary port into one block.
 fn together(mut steps: Vec<Step>) -> Vec<Step> {
-    let is_question = |step: &Step| matches!(&step.kind, StepKind::Act { connection, .. } if connection == "meta");
+    let is_question = |step: &Step| match &step.kind {
+        StepKind::Act { connection, .. } => connection == "meta",
+        _ => false,
+    };
     let asked = steps.iter().position(is_question).unwrap_or(steps.len());
     let rest = steps.split_off(asked);
     let block = Step {

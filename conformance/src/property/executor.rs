@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::catalogue::Property;
-use super::memory;
+use super::regressions;
 use super::script::Script;
-use super::way::{Due, Fault, Way, due};
+use super::signature::{FailureSignature, ReplyKind, TrialSignature, reply};
 use super::write::write;
 use crate::compare::{self, Agreement, Difference, Ignored};
 use crate::runner::{CaseResult, Failure, Outcome, Runner, Settings};
@@ -35,8 +35,8 @@ impl Subject {
 
 /// Servers, and what it takes to run a script on each of them.
 #[derive(Debug)]
-pub struct Lab {
-    benches: Vec<Bench>,
+pub struct Executor {
+    servers: Vec<Server>,
     /// Whether each attempt gets servers that have done nothing before, where we can start them.
     fresh: bool,
     /// What says nothing about a difference between two servers.
@@ -46,7 +46,7 @@ pub struct Lab {
 }
 
 #[derive(Debug)]
-struct Bench {
+struct Server {
     subject: Subject,
     runner: Runner,
 }
@@ -70,8 +70,9 @@ pub struct Trial {
     /// Where and how it failed; the step is one of the transcript that was run.
     pub failure: Option<Failure>,
     /// What the failing step waited for.
-    pub due: Option<Due>,
-    /// What went over the wire. Not kept of what one of many attempts on one server came to, if it passed.
+    pub reply: Option<ReplyKind>,
+    /// What went over the wire. Not kept of what one of many attempts on one server came to, if it
+    /// passed.
     pub trace: Vec<Event>,
     /// What a server that we started has written, if it failed.
     pub output: String,
@@ -82,7 +83,7 @@ impl Trial {
         Trial {
             outcome: Outcome::Pass,
             failure: None,
-            due: None,
+            reply: None,
             trace: Vec::new(),
             output: String::new(),
         }
@@ -101,12 +102,11 @@ impl Trial {
 
 impl Attempt {
     /// In which way it failed, if it did.
-    pub fn way(&self) -> Option<Way> {
-        let fault = |trial: &Trial| Some(Fault::new(trial.failure.as_ref()?, trial.due));
-        Way::new(
-            self.trials.iter().map(fault).collect(),
-            self.difference.is_some(),
-        )
+    pub fn signature(&self) -> Option<FailureSignature> {
+        let of = |trial: &Trial| Some(TrialSignature::new(trial.failure.as_ref()?, trial.reply));
+        let trials: Vec<_> = self.trials.iter().map(of).collect();
+        let fails = trials.iter().any(Option::is_some);
+        (fails || self.difference.is_some()).then_some(FailureSignature(trials))
     }
 
     /// The first trial that failed.
@@ -130,9 +130,9 @@ impl Attempt {
     }
 }
 
-impl Lab {
-    /// A lab whose attempts share servers.
-    pub fn new(subjects: &[Subject], deadline: Option<Instant>) -> Lab {
+impl Executor {
+    /// An executor whose attempts share servers.
+    pub fn new(subjects: &[Subject], deadline: Option<Instant>) -> Executor {
         let mut ignored = Ignored::default();
         for subject in subjects {
             if let Target::Running(addresses) = &subject.target {
@@ -141,32 +141,32 @@ impl Lab {
             let greeting = &subject.settings.manners.greeting;
             ignored.greetings.extend(greeting.clone());
         }
-        let bench = |subject: &Subject| Bench {
+        let server = |subject: &Subject| Server {
             subject: subject.clone(),
             runner: runner(subject, deadline),
         };
-        Lab {
-            benches: subjects.iter().map(bench).collect(),
+        Executor {
+            servers: subjects.iter().map(server).collect(),
             fresh: false,
             ignored,
             deadline,
         }
     }
 
-    /// A lab whose attempts do not depend on each other, as far as we can start servers.
-    pub fn fresh(subjects: &[Subject], deadline: Option<Instant>) -> Lab {
-        Lab {
+    /// An executor whose attempts do not depend on each other, as far as we can start servers.
+    pub fn fresh(subjects: &[Subject], deadline: Option<Instant>) -> Executor {
+        Executor {
             fresh: true,
-            ..Lab::new(subjects, deadline)
+            ..Executor::new(subjects, deadline)
         }
     }
 
     /// With time-outs that are changed like this.
-    pub fn with_timeouts(mut self, change: impl Fn(Duration) -> Duration) -> Lab {
-        for bench in &mut self.benches {
-            let settings = &mut bench.subject.settings;
+    pub fn with_timeouts(mut self, change: impl Fn(Duration) -> Duration) -> Executor {
+        for server in &mut self.servers {
+            let settings = &mut server.subject.settings;
             settings.timeout = change(settings.timeout);
-            bench.runner = runner(&bench.subject, self.deadline);
+            server.runner = runner(&server.subject, self.deadline);
         }
         self
     }
@@ -183,13 +183,13 @@ impl Lab {
         let outcome = attempt
             .failed()
             .map_or(Outcome::Fail, |trial| trial.outcome);
-        attempt.way().map(|_| outcome)
+        attempt.signature().map(|_| outcome)
     }
 
     /// Runs a transcript; without steps it passes.
     pub fn run(&mut self, property: &Property, transcript: Transcript) -> Attempt {
-        let two = self.benches.len() > 1;
-        let chapter = memory::chapter_of_one(property, transcript);
+        let two = self.servers.len() > 1;
+        let chapter = regressions::chapter_of_one(property, transcript);
         let clause = &chapter.clauses[0];
         let case = CaseRef {
             chapter: &chapter,
@@ -197,18 +197,18 @@ impl Lab {
             case: &clause.cases[0],
         };
         let mut trials = Vec::new();
-        for bench in &mut self.benches {
+        for server in &mut self.servers {
             if case.case.transcript.steps.is_empty() {
                 trials.push(Trial::passed());
                 continue;
             }
-            if self.fresh && bench.subject.is_launched() {
-                bench.runner = runner(&bench.subject, self.deadline);
+            if self.fresh && server.subject.is_launched() {
+                server.runner = runner(&server.subject, self.deadline);
             }
             if self.fresh || two {
-                bench.runner.trace_everything();
+                server.runner.trace_everything();
             }
-            trials.push(bench.run(case));
+            trials.push(server.run(case));
         }
         let difference = match trials.as_slice() {
             [a, b] => compare::difference_of([&a.trace, &b.trace], &self.ignored),
@@ -228,13 +228,13 @@ fn runner(subject: &Subject, deadline: Option<Instant>) -> Runner {
     runner
 }
 
-impl Bench {
+impl Server {
     fn run(&mut self, case: CaseRef<'_>) -> Trial {
         let result = self.runner.run(case, &BTreeMap::new());
         let step = result.failure.as_ref().map(|failure| &failure.step);
         Trial {
             outcome: result.outcome,
-            due: step.and_then(|step| due(&case.case.transcript, step)),
+            reply: step.and_then(|step| reply(&case.case.transcript, step)),
             failure: result.failure,
             trace: result.trace,
             output: result.output,

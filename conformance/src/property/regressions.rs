@@ -108,7 +108,7 @@ pub(super) fn chapter_of_one(property: &Property, transcript: Transcript) -> Cha
 ///
 /// # Errors
 /// Those of reading; what is no chapter of ours is no error, but is not used either.
-pub fn recall(directory: &Path, property: &Property) -> io::Result<Vec<Regression>> {
+pub fn load(directory: &Path, property: &Property) -> io::Result<Vec<Regression>> {
     let path = directory.join(file_name(property));
     let text = match std::fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -122,13 +122,14 @@ pub fn recall(directory: &Path, property: &Property) -> io::Result<Vec<Regressio
     Ok(regressions.collect())
 }
 
-/// Saves a transcript in the chapter of its property, unless it is there. Gives the path of the chapter.
+/// Saves a transcript in the chapter of its property, unless it is there. Gives the path of the
+/// chapter.
 ///
 /// # Errors
 /// Those of reading and writing.
 pub fn save(directory: &Path, property: &Property, regression: &Regression) -> io::Result<PathBuf> {
     let path = directory.join(file_name(property));
-    let mut regressions = recall(directory, property)?;
+    let mut regressions = load(directory, property)?;
     let is_same = |saved: &Regression| saved.digest() == regression.digest();
     if !regressions.iter().any(is_same) {
         regressions.push(regression.clone());
@@ -162,7 +163,7 @@ mod tests {
         for regression in [&one, &two, &one] {
             save(directory.path(), property, regression).expect("a writable directory");
         }
-        let again = recall(directory.path(), property).expect("a readable directory");
+        let again = load(directory.path(), property).expect("a readable directory");
         assert_eq!(again, [one, two]);
         let spec = Spec::from_directory(directory.path()).expect("a readable directory");
         assert_eq!((lint(&spec), spec.cases().count()), (Vec::new(), 2));
@@ -171,7 +172,7 @@ mod tests {
     #[test]
     fn nothing_is_recalled_where_nothing_was_saved() {
         let directory = tempfile::tempdir().expect("a directory");
-        let recalled = recall(&directory.path().join("none"), &PROPERTIES[0]);
+        let recalled = load(&directory.path().join("none"), &PROPERTIES[0]);
         assert_eq!(recalled.expect("no error"), []);
     }
 }
