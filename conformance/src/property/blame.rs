@@ -2,64 +2,44 @@
 //! it matters.
 
 use super::script::{Formatting, Operation, Script, ScriptStep};
-use super::signature::ReplyKind;
+use super::signature::ReplyKind::{
+    self, Count, Eof, Error, Exit, Mean, Means, MeansStddev, Stddev, Sum,
+};
 
-fn any(script: &Script, is: impl Fn(&ScriptStep) -> bool) -> bool {
-    script.steps.iter().any(is)
+fn any(script: &Script, is: fn(&Operation) -> bool) -> bool {
+    script.steps.iter().any(|step| is(&step.operation))
 }
 
 fn values(script: &Script) -> impl Iterator<Item = (&str, u32)> {
-    script
-        .steps
-        .iter()
-        .filter_map(|step| match &step.operation {
-            Operation::Value { text, times } => Some((text.as_str(), *times)),
-            _ => None,
-        })
-}
-
-fn has_bad_line(script: &Script) -> bool {
-    any(script, |step| matches!(step.operation, Operation::Bad(..)))
+    script.steps.iter().filter_map(ScriptStep::value)
 }
 
 /// In one session, sent line by line.
 pub(super) fn by_reply(script: &Script, reply: Option<ReplyKind>) -> &'static str {
-    let texts: Vec<&str> = values(script).map(|(text, _)| text).collect();
     let number: u32 = values(script).map(|(_, times)| times).sum();
+    let is_written_with = |mark: &[char]| values(script).any(|(text, _)| text.contains(mark));
+    let is_indented = |step: &ScriptStep| matches!(step.formatting, Formatting::Leading(_));
     match reply {
-        Some(ReplyKind::Error) => "error.reply",
-        Some(ReplyKind::Eof)
-            if any(script, |step| {
-                matches!(step.operation, Operation::Exit { .. })
-            }) =>
-        {
-            "session.end"
-        }
-        Some(ReplyKind::Eof) => "session.eof",
-        _ if has_bad_line(script) => "error.no-effect",
+        Some(Error) => "error.reply",
+        Some(Eof) if any(script, |of| matches!(of, Operation::Exit { .. })) => "session.end",
+        Some(Eof) => "session.eof",
+        _ if any(script, |of| matches!(of, Operation::Bad(..))) => "error.no-effect",
         _ if number > 200 => "number.many",
-        _ if any(script, |step| {
-            matches!(step.formatting, Formatting::Leading(_))
-        }) =>
-        {
-            "line.leading-spaces"
-        }
-        _ if any(script, |step| step.operation == Operation::HalfClose) => "session.half-close",
-        Some(ReplyKind::Count) if script.negative => "value.negative",
-        Some(ReplyKind::Count) if texts.iter().any(|text| text.contains(['e', 'E'])) => {
-            "value.exponent"
-        }
-        Some(ReplyKind::Count) if texts.iter().any(|text| text.contains('+')) => "value.sign",
-        Some(ReplyKind::Count) if texts.iter().any(|text| text.contains('.')) => "value.decimal",
-        Some(ReplyKind::Count) if texts == ["0"] => "value.zero",
-        Some(ReplyKind::Count) => "command.count",
-        Some(ReplyKind::Sum) => "command.sum",
-        Some(ReplyKind::Mean | ReplyKind::Stddev) if number == 0 => "number.undefined",
-        Some(ReplyKind::Stddev) if number == 1 => "number.undefined",
-        Some(ReplyKind::Mean) => "command.mean",
-        Some(ReplyKind::Stddev) => "number.sample",
-        Some(ReplyKind::Exit) => "session.exit-line",
-        Some(ReplyKind::Means | ReplyKind::MeansStddev) => "meta.line",
+        _ if script.steps.iter().any(is_indented) => "line.leading-spaces",
+        _ if any(script, |of| *of == Operation::HalfClose) => "session.half-close",
+        Some(Count) if script.negative => "value.negative",
+        Some(Count) if is_written_with(&['e', 'E']) => "value.exponent",
+        Some(Count) if is_written_with(&['+']) => "value.sign",
+        Some(Count) if is_written_with(&['.']) => "value.decimal",
+        Some(Count) if values(script).map(|(text, _)| text).eq(["0"]) => "value.zero",
+        Some(Count) => "command.count",
+        Some(Sum) => "command.sum",
+        Some(Mean | Stddev) if number == 0 => "number.undefined",
+        Some(Stddev) if number == 1 => "number.undefined",
+        Some(Mean) => "command.mean",
+        Some(Stddev) => "number.sample",
+        Some(Exit) => "session.exit-line",
+        Some(Means | MeansStddev) => "meta.line",
         None => "command.one-reply",
     }
 }
@@ -67,7 +47,7 @@ pub(super) fn by_reply(script: &Script, reply: Option<ReplyKind>) -> &'static st
 /// Only with bad lines between the others.
 pub(super) fn error_no_effect(_: &Script, reply: Option<ReplyKind>) -> &'static str {
     match reply {
-        Some(ReplyKind::Error) => "error.reply",
+        Some(Error) => "error.reply",
         _ => "error.no-effect",
     }
 }
@@ -83,14 +63,15 @@ pub(super) fn by_cuts(script: &Script, _: Option<ReplyKind>) -> &'static str {
 /// Only without time between one step and the next.
 pub(super) fn by_timing(_: &Script, reply: Option<ReplyKind>) -> &'static str {
     match reply {
-        Some(ReplyKind::Means) => "meta.own-writes",
+        Some(Means) => "meta.own-writes",
         _ => "line.pipelining",
     }
 }
 
 /// Only with this at the end of the lines.
 pub(super) fn by_formatting(script: &Script, _: Option<ReplyKind>) -> &'static str {
-    if any(script, |step| step.formatting == Formatting::Cr) {
+    let has_cr = |step: &ScriptStep| step.formatting == Formatting::Cr;
+    if script.steps.iter().any(has_cr) {
         "line.cr"
     } else {
         "line.trailing-spaces"
@@ -99,28 +80,16 @@ pub(super) fn by_formatting(script: &Script, _: Option<ReplyKind>) -> &'static s
 
 /// On the secondary port.
 pub(super) fn by_means(script: &Script, reply: Option<ReplyKind>) -> &'static str {
-    let exits = script
-        .steps
-        .iter()
-        .filter(|step| matches!(step.operation, Operation::Exit { .. }))
-        .count();
-    let leaves = |step: &ScriptStep| {
-        matches!(
-            step.operation,
-            Operation::HalfClose | Operation::Close | Operation::Reset | Operation::Part(_)
-        )
-    };
+    let is_exit = |step: &&ScriptStep| matches!(step.operation, Operation::Exit { .. });
+    let exits = script.steps.iter().filter(is_exit).count();
+    let mut leaving = script.steps.iter().filter(|step| !is_exit(step));
     match reply {
-        Some(ReplyKind::Means) if any(script, leaves) => "meta.no-exit",
-        Some(ReplyKind::MeansStddev) => "meta.stddev",
-        Some(ReplyKind::Means) if exits < 2 => {
-            if script.negative || values(script).all(|(text, _)| text == "0") {
-                "meta.any-mean"
-            } else {
-                "meta.count"
-            }
-        }
-        Some(ReplyKind::Means) => "meta.mean",
+        Some(Means) if leaving.any(ScriptStep::ends_session) => "meta.no-exit",
+        Some(MeansStddev) => "meta.stddev",
+        Some(Means) if exits >= 2 => "meta.mean",
+        Some(Means) if script.negative => "meta.any-mean",
+        Some(Means) if values(script).all(|(text, _)| text == "0") => "meta.any-mean",
+        Some(Means) => "meta.count",
         reply => by_reply(script, reply),
     }
 }
@@ -128,10 +97,10 @@ pub(super) fn by_means(script: &Script, reply: Option<ReplyKind>) -> &'static st
 /// In numbers that are far from each other, or near to each other and far from zero.
 pub(super) fn by_precision(script: &Script, reply: Option<ReplyKind>) -> &'static str {
     match reply {
-        Some(ReplyKind::Sum) if values(script).count() == 1 => "value.nearest",
-        Some(ReplyKind::Sum) => "number.exact-sum",
-        Some(ReplyKind::Mean) => "number.exact-mean",
-        Some(ReplyKind::Stddev) => "number.exact-deviation",
+        Some(Sum) if values(script).count() == 1 => "value.nearest",
+        Some(Sum) => "number.exact-sum",
+        Some(Mean) => "number.exact-mean",
+        Some(Stddev) => "number.exact-deviation",
         reply => by_reply(script, reply),
     }
 }

@@ -22,13 +22,9 @@ impl Coverage {
     pub fn add(&mut self, script: &Script) {
         let mut values: BTreeMap<u8, u64> = BTreeMap::new();
         for step in &script.steps {
-            let times = match &step.operation {
-                Operation::Value { text, times } => {
-                    self.magnitude(text);
-                    u64::from(*times)
-                }
-                _ => 1,
-            };
+            let value = step.value();
+            value.inspect(|(text, _)| self.magnitude(text));
+            let times = value.map_or(1, |(_, times)| times.into());
             let kind = match &step.operation {
                 Operation::Value { .. } => "values",
                 Operation::Ask(command, _) => command.name(),
@@ -46,17 +42,9 @@ impl Coverage {
                 *self.counts.entry("lines with spaces or CR").or_default() += 1;
             }
             let client = values.entry(step.client).or_default();
-            match &step.operation {
-                Operation::Value { .. } => *client += times,
-                Operation::Exit { .. }
-                | Operation::HalfClose
-                | Operation::Close
-                | Operation::Reset
-                | Operation::Part(_) => {
-                    self.longest = self.longest.max(*client);
-                    *client = 0;
-                }
-                _ => {}
+            *client += value.map_or(0, |_| times);
+            if step.ends_session() {
+                self.longest = self.longest.max(std::mem::take(client));
             }
         }
         if let Some(cuts) = &script.cuts {
@@ -69,9 +57,13 @@ impl Coverage {
     fn magnitude(&mut self, text: &str) {
         let magnitude = text.parse::<f64>().unwrap_or_default().abs();
         if magnitude > 0.0 && magnitude.is_finite() {
-            let (min, max) = self.magnitudes.unwrap_or((magnitude, magnitude));
-            self.magnitudes = Some((min.min(magnitude), max.max(magnitude)));
+            self.widen((magnitude, magnitude));
         }
+    }
+
+    fn widen(&mut self, (min, max): (f64, f64)) {
+        let (least, most) = self.magnitudes.unwrap_or((min, max));
+        self.magnitudes = Some((least.min(min), most.max(max)));
     }
 
     /// Adds what another has seen.
@@ -81,9 +73,8 @@ impl Coverage {
         }
         self.interleaved += other.interleaved;
         self.longest = self.longest.max(other.longest);
-        if let Some((min, max)) = other.magnitudes {
-            let (a, b) = self.magnitudes.unwrap_or((min, max));
-            self.magnitudes = Some((a.min(min), b.max(max)));
+        if let Some(magnitudes) = other.magnitudes {
+            self.widen(magnitudes);
         }
     }
 }

@@ -10,7 +10,7 @@ use super::executor::{Attempt, Executor, Trial};
 use super::options::Options;
 use super::regressions::{self, Regression};
 use super::script::Script;
-use super::shrink::{MAX_LINES, Shrinker, lines};
+use super::shrink::{MAX_LINES, Shrinker};
 use super::signature::FailureSignature;
 use super::{blame, numbers, write};
 use crate::runner::Outcome;
@@ -83,13 +83,6 @@ impl RetryPolicy {
     ];
 }
 
-/// A failure that was made smaller and still repeats.
-struct Smallest {
-    regression: Regression,
-    lines: usize,
-    attempt: Box<Attempt>,
-}
-
 /// Repeats failures, undisturbed by other cases.
 pub(super) struct Examiner<'a> {
     /// With the time-out that the server is granted.
@@ -128,7 +121,7 @@ impl Examiner<'_> {
             if self.is_over() {
                 break;
             }
-            if let Repeated::Always(_, attempt) = self.repeat(property, &transcript) {
+            if let Ok((_, attempt)) = self.repeat(property, &transcript) {
                 let alone = attempt.agreement().is_none();
                 findings.push(Finding {
                     regression,
@@ -156,9 +149,10 @@ impl Examiner<'_> {
         failed: Attempt,
     ) -> io::Result<Examined> {
         let script = property.script(self.options.seed, number);
-        let signature = match self.repeat(property, &write::write(property.title, &script)) {
-            Repeated::Always(signature, _) => signature,
-            Repeated::NotAlways(again) => {
+        let transcript = write::write(property.title, &script);
+        let signature = match self.repeat(property, &transcript) {
+            Ok((signature, _)) => signature,
+            Err(again) => {
                 let timed_out = |trial: &Trial| trial.outcome == Outcome::Timeout;
                 let slow = failed.failed().is_some_and(timed_out) && again.failed().is_none();
                 return Ok(if slow {
@@ -173,58 +167,47 @@ impl Examiner<'_> {
         }
         // Mostly one attempt tells. Where it does not, what it made of the script does not repeat,
         // or is long, and it is worth the time to be careful.
-        let mut smallest: Option<Smallest> = None;
+        let mut smallest: Option<Finding> = None;
         let mut last = Box::new(failed.clone());
-        let enough = RetryPolicy::ALL
-            .into_iter()
-            .filter(|policy| *policy >= self.policy);
-        for policy in enough.collect::<Vec<_>>() {
+        for policy in RetryPolicy::ALL {
             // A policy that has failed once is not tried for the next failure.
+            if policy < self.policy {
+                continue;
+            }
             self.policy = policy;
-            match self.smallest(property, number, &signature, policy) {
+            match self.smallest(property, number, &signature) {
                 Ok(found) => {
                     let found = smallest.into_iter().chain([found]);
-                    smallest = found.min_by_key(|found| found.lines);
+                    smallest = found.min_by_key(|found| found.regression.lines());
                 }
                 Err(again) => last = again,
             }
-            let is_short = |found: &Smallest| found.lines <= MAX_LINES;
+            let is_short = |found: &Finding| found.regression.lines() <= MAX_LINES;
             if smallest.as_ref().is_some_and(is_short) {
                 break;
             }
         }
-        let Some(Smallest {
-            regression,
-            attempt,
-            ..
-        }) = smallest
-        else {
+        let Some(mut finding) = smallest else {
             return Ok(flaky(number, failed, *last));
         };
         // What both servers do right has no place among what a server failed.
-        let saved = match &self.options.save {
-            Some(directory) if regression.clause.is_some() => {
-                Some(regressions::save(directory, property, &regression)?)
-            }
-            _ => None,
-        };
-        Ok(Examined::Repeats(Box::new(Finding {
-            regression,
-            number: Some(number),
-            attempt: *attempt,
-            saved,
-        })))
+        if let Some(directory) = &self.options.save
+            && finding.regression.clause.is_some()
+        {
+            let path = regressions::save(directory, property, &finding.regression)?;
+            finding.saved = Some(path);
+        }
+        Ok(Examined::Repeats(Box::new(finding)))
     }
 
-    /// Runs the same several times; the last time with all the patience that the server is granted,
-    /// or much of it.
+    /// Runs the same several times; the last time with the whole time-out, or much of it.
     fn repeat(&mut self, property: &Property, transcript: &Transcript) -> Repeated {
         let mut known = None;
         for _ in 1..self.options.confirmations {
             let attempt = self.short_timeout.run(property, transcript.clone());
             let signature = attempt.signature();
             if signature.is_none() || known.is_some() && signature != known {
-                return Repeated::NotAlways(Box::new(attempt));
+                return Err(Box::new(attempt));
             }
             known = signature;
         }
@@ -233,14 +216,14 @@ impl Examiner<'_> {
         } else {
             &mut self.full_timeout
         };
-        let last = executor.run(property, transcript.clone());
+        let last = Box::new(executor.run(property, transcript.clone()));
         match last.signature() {
             Some(signature) if known.is_none_or(|known| known == signature) => {
                 let timed_out = |trial: &Trial| trial.outcome == Outcome::Timeout;
                 self.is_silent |= last.trials.iter().any(timed_out);
-                Repeated::Always(signature, Box::new(last))
+                Ok((signature, last))
             }
-            _ => Repeated::NotAlways(Box::new(last)),
+            _ => Err(last),
         }
     }
 
@@ -248,17 +231,16 @@ impl Examiner<'_> {
     /// every time, the attempt that was different.
     fn smallest(
         &mut self,
-        property: &'static Property,
+        property: &Property,
         number: u64,
         signature: &FailureSignature,
-        policy: RetryPolicy,
-    ) -> Result<Smallest, Box<Attempt>> {
-        let script = self.shrink(property, number, signature, policy);
+    ) -> Result<Finding, Box<Attempt>> {
+        let seed = self.options.seed;
+        let script = self.shrink(property, property.script(seed, number), signature);
         let clause = self.clause(property, &script, signature);
         let what = clause.map_or("Servers differ, and may.".to_owned(), |clause| {
             format!("Most likely breaks `{clause}`.")
         });
-        let seed = self.options.seed;
         let title = format!("{what} Found with seed {seed}, case {number}.");
         let mut written = write::write(&title, &script);
         numbers::write_out(&mut written);
@@ -269,37 +251,35 @@ impl Examiner<'_> {
         // What is reported is what failed last, with its steps where the saved text has them.
         let transcript = transcript::parse(&regression.text).unwrap_or(written);
         match self.repeat(property, &transcript) {
-            Repeated::Always(same, attempt) if same == *signature => Ok(Smallest {
-                lines: lines(&transcript.steps),
+            Ok((same, attempt)) if same == *signature => Ok(Finding {
                 regression,
-                attempt,
+                number: Some(number),
+                attempt: *attempt,
+                saved: None,
             }),
-            Repeated::Always(_, again) | Repeated::NotAlways(again) => Err(again),
+            Ok((_, again)) | Err(again) => Err(again),
         }
     }
 
     fn shrink(
         &mut self,
-        property: &'static Property,
-        number: u64,
+        property: &Property,
+        script: Script,
         signature: &FailureSignature,
-        policy: RetryPolicy,
     ) -> Script {
-        let script = property.script(self.options.seed, number);
-        let (shared_server, fresh) = (&mut self.shared_server, &mut self.short_timeout);
         let fails_on = |executor: &mut Executor, script: &Script| {
             executor.attempt(property, script).signature().as_ref() == Some(signature)
         };
         // To start a server takes longer than all else, so one serves many attempts where that
         // makes no difference.
-        let is_shared_server =
-            policy == RetryPolicy::SharedServer && fails_on(shared_server, &script);
-        let executor = if is_shared_server {
-            shared_server
+        let is_shared =
+            self.policy == RetryPolicy::SharedServer && fails_on(&mut self.shared_server, &script);
+        let executor = if is_shared {
+            &mut self.shared_server
         } else {
-            fresh
+            &mut self.short_timeout
         };
-        let times = match policy {
+        let times = match self.policy {
             RetryPolicy::SharedServer | RetryPolicy::FreshServer => 1,
             RetryPolicy::Confirmed => self.options.confirmations,
         };
@@ -326,17 +306,15 @@ impl Examiner<'_> {
         if !signature.fails() {
             return None;
         }
-        let patient = Script {
+        let paced = Script {
             paced: true,
             ..script.clone()
         };
-        let needs_time = property.control.is_none()
-            && self
-                .short_timeout
-                .attempt(property, &patient)
-                .signature()
-                .is_none();
-        Some(if needs_time {
+        let mut passes_paced = || {
+            let attempt = self.short_timeout.attempt(property, &paced);
+            attempt.signature().is_none()
+        };
+        Some(if property.control.is_none() && passes_paced() {
             blame::by_timing(script, signature.reply())
         } else {
             (property.clause)(script, signature.wrong())
@@ -373,10 +351,6 @@ const MAX_PASSING_TRIES: u32 = 20;
 /// For how long. A try that ends by its time-out takes a good part of this.
 const MAX_PASSING_TIME: Duration = Duration::from_secs(3);
 
-/// What came of trying the same several times.
-enum Repeated {
-    /// It failed in this way every time, the last time like this.
-    Always(FailureSignature, Box<Attempt>),
-    /// This time it did not fail, or not in the same way.
-    NotAlways(Box<Attempt>),
-}
+/// In which way it failed every time, and what came of it the last time; or what came of it once
+/// that was different.
+type Repeated = Result<(FailureSignature, Box<Attempt>), Box<Attempt>>;

@@ -10,7 +10,7 @@ use super::signature::{FailureSignature, ReplyKind, TrialSignature, reply};
 use super::write::write;
 use crate::compare::{self, Agreement, Difference, Ignored};
 use crate::runner::{CaseResult, Failure, Outcome, Runner, Settings};
-use crate::spec::{CaseRef, Level};
+use crate::spec::{Case, CaseRef, Level};
 use crate::target::Target;
 use crate::trace::Event;
 use crate::transcript::Transcript;
@@ -79,16 +79,6 @@ pub struct Trial {
 }
 
 impl Trial {
-    fn passed() -> Trial {
-        Trial {
-            outcome: Outcome::Pass,
-            failure: None,
-            reply: None,
-            trace: Vec::new(),
-            output: String::new(),
-        }
-    }
-
     /// As the result of a case whose steps are those of the transcript that was run.
     pub(super) fn result<'a>(&self, case: CaseRef<'a>) -> CaseResult<'a> {
         CaseResult {
@@ -116,58 +106,47 @@ impl Attempt {
 
     /// What two servers make of it together.
     pub fn agreement(&self) -> Option<Agreement> {
-        match self.trials.as_slice() {
-            [a, b] => {
-                let outcomes = [a.outcome, b.outcome];
-                Some(Agreement::new(
-                    outcomes,
-                    self.level,
-                    self.difference.is_some(),
-                ))
-            }
-            _ => None,
-        }
+        let [a, b] = self.trials.as_slice() else {
+            return None;
+        };
+        let outcomes = [a.outcome, b.outcome];
+        let differ = self.difference.is_some();
+        Some(Agreement::new(outcomes, self.level, differ))
     }
 }
 
 impl Executor {
-    /// An executor whose attempts share servers.
-    pub fn new(subjects: &[Subject], deadline: Option<Instant>) -> Executor {
+    /// An executor whose attempts share servers, with time-outs that are changed like this.
+    pub fn new(
+        subjects: &[Subject],
+        deadline: Option<Instant>,
+        change: impl Fn(Duration) -> Duration,
+    ) -> Executor {
         let mut ignored = Ignored::default();
+        let mut servers = Vec::new();
         for subject in subjects {
+            let mut subject = subject.clone();
+            subject.settings.timeout = change(subject.settings.timeout);
             if let Target::Running(addresses) = &subject.target {
                 ignored.ports.push(addresses.secondary);
             }
             let greeting = &subject.settings.manners.greeting;
             ignored.greetings.extend(greeting.clone());
+            let runner = runner(&subject, deadline);
+            servers.push(Server { subject, runner });
         }
-        let server = |subject: &Subject| Server {
-            subject: subject.clone(),
-            runner: runner(subject, deadline),
-        };
         Executor {
-            servers: subjects.iter().map(server).collect(),
+            servers,
             fresh: false,
             ignored,
             deadline,
         }
     }
 
-    /// An executor whose attempts do not depend on each other, as far as we can start servers.
-    pub fn fresh(subjects: &[Subject], deadline: Option<Instant>) -> Executor {
-        Executor {
-            fresh: true,
-            ..Executor::new(subjects, deadline)
-        }
-    }
-
-    /// With time-outs that are changed like this.
-    pub fn with_timeouts(mut self, change: impl Fn(Duration) -> Duration) -> Executor {
-        for server in &mut self.servers {
-            let settings = &mut server.subject.settings;
-            settings.timeout = change(settings.timeout);
-            server.runner = runner(&server.subject, self.deadline);
-        }
+    /// Attempts do not depend on each other, as far as we can start servers.
+    #[must_use]
+    pub fn fresh(mut self) -> Executor {
+        self.fresh = true;
         self
     }
 
@@ -179,6 +158,9 @@ impl Executor {
     /// How the control of a script fails, if there is one and it does.
     pub fn control(&mut self, property: &Property, script: &Script) -> Option<Outcome> {
         let control = property.control?(script);
+        if control.steps.is_empty() {
+            return None;
+        }
         let attempt = self.attempt(property, &control);
         let outcome = attempt
             .failed()
@@ -186,26 +168,29 @@ impl Executor {
         attempt.signature().map(|_| outcome)
     }
 
-    /// Runs a transcript; without steps it passes.
+    /// Runs a transcript.
     pub fn run(&mut self, property: &Property, transcript: Transcript) -> Attempt {
-        let two = self.servers.len() > 1;
-        let chapter = regressions::chapter_of_one(property, transcript);
-        let clause = &chapter.clauses[0];
-        let case = CaseRef {
-            chapter: &chapter,
-            clause,
-            case: &clause.cases[0],
+        let (chapter, clause) = regressions::chapter_and_clause(property);
+        let case = &Case {
+            id: clause.slug.clone(),
+            dialect: None,
+            transcript,
+            text: String::new(),
+            span: 0..0,
+            id_span: 0..0,
         };
+        let case = CaseRef {
+            chapter,
+            clause,
+            case,
+        };
+        let traces_all = self.fresh || self.servers.len() > 1;
         let mut trials = Vec::new();
         for server in &mut self.servers {
-            if case.case.transcript.steps.is_empty() {
-                trials.push(Trial::passed());
-                continue;
-            }
             if self.fresh && server.subject.is_launched() {
                 server.runner = runner(&server.subject, self.deadline);
             }
-            if self.fresh || two {
+            if traces_all {
                 server.runner.trace_everything();
             }
             trials.push(server.run(case));

@@ -77,21 +77,18 @@ pub fn explore(
 ) -> io::Result<Vec<Verdict>> {
     let start = Instant::now();
     let end = options.max_time.map(|limit| start + limit);
-    let shortened = |timeout: Duration| {
-        (timeout / SHORT_TIMEOUT_DIVISOR)
-            .max(MIN_TIMEOUT)
-            .min(timeout)
-    };
-    let executor = || Executor::new(subjects, end).with_timeouts(shortened);
+    let shortened =
+        |timeout: Duration| timeout.min((timeout / SHORT_TIMEOUT_DIVISOR).max(MIN_TIMEOUT));
+    let reduced = |timeout| timeout / REDUCED_TIMEOUT_DIVISOR;
+    let hasty = |timeout: Duration| timeout.min(SHARED_SERVER_TIMEOUT);
+    let executor = |_| Executor::new(subjects, end, shortened);
     let mut explorer = Explorer {
-        executors: (0..options.jobs.max(1)).map(|_| executor()).collect(),
+        executors: (0..options.jobs.max(1)).map(executor).collect(),
         examiner: Examiner {
-            full_timeout: Executor::fresh(subjects, end),
-            reduced_timeout: Executor::fresh(subjects, end)
-                .with_timeouts(|timeout| timeout / REDUCED_TIMEOUT_DIVISOR),
-            short_timeout: Executor::fresh(subjects, end).with_timeouts(shortened),
-            shared_server: Executor::new(subjects, end)
-                .with_timeouts(|timeout| timeout.min(SHARED_SERVER_TIMEOUT)),
+            full_timeout: Executor::new(subjects, end, |timeout| timeout).fresh(),
+            reduced_timeout: Executor::new(subjects, end, reduced).fresh(),
+            short_timeout: Executor::new(subjects, end, shortened).fresh(),
+            shared_server: Executor::new(subjects, end, hasty),
             options,
             end,
             shrink_time: SHRINK_TIME,
@@ -247,18 +244,14 @@ impl Explorer<'_> {
         };
         let mut flaky: Option<Flaky> = None;
         let mut findings: Vec<Finding> = Vec::new();
-        for saved_failures in self.examiner.saved_failures(property)? {
-            search.keep(&mut findings, saved_failures);
+        for finding in self.examiner.saved_failures(property)? {
+            search.keep(&mut findings, finding);
         }
         let alone = self.servers == 1;
         let is_enough = |findings: &[Finding]| alone && !findings.is_empty();
         while !is_enough(&findings) && !search.is_over() {
             // Once a failure did not repeat, nothing else shall disturb the server.
-            let jobs = if flaky.is_some() {
-                1
-            } else {
-                self.executors.len()
-            };
+            let jobs = flaky.as_ref().map_or(usize::MAX, |_| 1);
             self.search(&search, jobs);
             let Some((number, failed)) = search.lock().failure.take() else {
                 break;

@@ -3,11 +3,11 @@
 use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
-use super::catalogue::Property;
+use super::catalogue::{PROPERTIES, Property};
 use super::choice::digest;
-use crate::spec::{Case, Chapter, Clause, Source, Spec};
-use crate::transcript::Transcript;
+use crate::spec::{Chapter, Clause, Spec};
 
 /// A failing transcript as it is saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,11 @@ pub struct Regression {
 }
 
 impl Regression {
+    /// How many lines it has without its title.
+    pub(super) fn lines(&self) -> usize {
+        self.text.lines().count().saturating_sub(1)
+    }
+
     /// What its steps say, without its title.
     fn digest(&self) -> u32 {
         let steps = self.text.split_once('\n').map_or("", |(_, steps)| steps);
@@ -75,33 +80,20 @@ pub(super) fn spec(property: &Property, regressions: &[Regression]) -> Spec {
     Spec::from_text(&file_name(property), &chapter(property, regressions))
 }
 
-/// The chapter of a property with one transcript, for running it; nothing of it is written or read.
-pub(super) fn chapter_of_one(property: &Property, transcript: Transcript) -> Chapter {
-    let case = Case {
-        id: clause(property),
-        dialect: None,
-        transcript,
-        text: String::new(),
-        span: 0..0,
-        id_span: 0..0,
-    };
-    let clause = Clause {
-        slug: clause(property),
-        title: property.title.to_owned(),
-        level: property.level,
-        source: Source::Derived,
-        demand: property.demand.to_owned(),
-        notes: Vec::new(),
-        span: 0..0,
-        cases: vec![case],
-    };
-    Chapter {
-        name: property.name.to_owned(),
-        title: property.title.to_owned(),
-        path: file_name(property),
-        source: String::new(),
-        clauses: vec![clause],
-    }
+/// The chapters of all properties, without transcripts.
+static CHAPTERS: LazyLock<Vec<Spec>> = LazyLock::new(|| {
+    PROPERTIES
+        .iter()
+        .map(|property| spec(property, &[]))
+        .collect()
+});
+
+/// The clause of a property with its chapter, for running transcripts that are not saved.
+pub(super) fn chapter_and_clause(property: &Property) -> (&'static Chapter, &'static Clause) {
+    let slug = clause(property);
+    let mut clauses = CHAPTERS.iter().flat_map(Spec::clauses);
+    let found = clauses.find(|(_, clause)| clause.slug == slug);
+    found.expect("every property has a chapter")
 }
 
 /// The transcripts that were saved for a property, oldest first.
@@ -146,7 +138,6 @@ pub fn save(directory: &Path, property: &Property, regression: &Regression) -> i
 mod tests {
     use super::*;
     use crate::lint::lint;
-    use crate::property::PROPERTIES;
 
     #[test]
     fn what_is_saved_is_a_sound_specification_and_is_found_again() {

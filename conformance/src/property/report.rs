@@ -301,7 +301,7 @@ fn write_trial(what: &str, trial: &Trial, out: &mut String) -> fmt::Result {
             let (expected, received) = (words::expected(failure), words::received(failure));
             writeln!(
                 out,
-                "  {BOLD}{what}{BOLD:#}: {expected} was due, {received} came"
+                "  {BOLD}{what}{BOLD:#}: expected {expected}, received {received}"
             )?;
         }
     }
@@ -344,49 +344,38 @@ fn write_verdict(exploration: &Exploration, out: &mut String) -> fmt::Result {
     }
     let must = exploration.failures(Level::Must).count();
     let should = exploration.failures(Level::Should).count();
-    match (must, should) {
-        (0, 0) => writeln!(out, "{GOOD}every property holds{GOOD:#}"),
-        (0, should) => writeln!(out, "{NOTE}{should} SHOULD properties do not hold{NOTE:#}"),
-        (must, 0) => writeln!(
-            out,
-            "{BOLD}{BAD}{must} MUST properties do not hold{BAD:#}{BOLD:#}"
+    let (style, text) = match (must, should) {
+        (0, 0) => (GOOD, "every property holds".to_owned()),
+        (0, _) => (NOTE, format!("{should} SHOULD properties do not hold")),
+        (_, 0) => (BAD, format!("{must} MUST properties do not hold")),
+        _ => (
+            BAD,
+            format!("{must} MUST and {should} SHOULD properties do not hold"),
         ),
-        (must, should) => {
-            writeln!(
-                out,
-                "{BAD}{must} MUST and {should} SHOULD properties do not hold{BAD:#}"
-            )
-        }
-    }
+    };
+    writeln!(out, "{style}{text}{style:#}")
 }
 
 /// How many properties have shown which agreements.
 fn write_agreements(exploration: &Exploration, out: &mut String) -> fmt::Result {
-    let findings = exploration
-        .verdicts
-        .iter()
-        .flat_map(|verdict| &verdict.findings);
+    let verdicts = &exploration.verdicts;
+    let findings = verdicts.iter().flat_map(|verdict| &verdict.findings);
     let mut counts: BTreeMap<Agreement, usize> = BTreeMap::new();
     for agreement in findings.filter_map(|finding| finding.attempt.agreement()) {
         *counts.entry(agreement).or_default() += 1;
     }
-    let counts: Vec<_> = counts
-        .into_iter()
-        .map(|(agreement, count)| format!("{} ({count} properties)", agreement.name()))
-        .collect();
-    let flaky = exploration
-        .verdicts
-        .iter()
-        .any(|verdict| verdict.flaky.is_some());
-    match (counts.as_slice(), flaky) {
-        ([], false) => writeln!(out, "{GOOD}same{GOOD:#}"),
-        (counts, flaky) => {
-            let style = if exploration.differs() { BAD } else { NOTE };
-            let flaky = flaky.then(|| "flaky".to_owned());
-            let all: Vec<_> = counts.iter().cloned().chain(flaky).collect();
-            writeln!(out, "{style}{}{style:#}", all.join(", "))
-        }
-    }
+    let name = |(agreement, count): (Agreement, usize)| {
+        format!("{} ({count} properties)", agreement.name())
+    };
+    let flaky = verdicts.iter().find_map(|verdict| verdict.flaky.as_ref());
+    let flaky = flaky.map(|_| "flaky".to_owned());
+    let all: Vec<_> = counts.into_iter().map(name).chain(flaky).collect();
+    let (style, text) = match (all.is_empty(), exploration.differs()) {
+        (true, _) => (GOOD, "same".to_owned()),
+        (false, true) => (BAD, all.join(", ")),
+        (false, false) => (NOTE, all.join(", ")),
+    };
+    writeln!(out, "{style}{text}{style:#}")
 }
 
 /// The report for programs.
@@ -460,24 +449,18 @@ fn finding(finding: &Finding) -> Value {
             "trace": events(&trial.trace),
         })
     };
-    match (
-        finding.attempt.agreement(),
-        finding.attempt.trials.as_slice(),
-    ) {
+    let attempt = &finding.attempt;
+    match (attempt.agreement(), attempt.trials.as_slice()) {
         (Some(agreement), [a, b]) => {
             report["agreement"] = json!(agreement.key());
             report["a"] = of(a);
             report["b"] = of(b);
         }
         (_, trials) => {
-            for (name, value) in trials
-                .first()
-                .map(of)
-                .iter()
-                .flat_map(Value::as_object)
-                .flatten()
+            if let (Some(Value::Object(trial)), Some(report)) =
+                (trials.first().map(of), report.as_object_mut())
             {
-                report[name] = value.clone();
+                report.extend(trial);
             }
         }
     }

@@ -130,6 +130,14 @@ impl ScriptStep {
         }
     }
 
+    /// The text of the value that is sent, and how many times it is.
+    pub(super) fn value(&self) -> Option<(&str, u32)> {
+        match &self.operation {
+            Operation::Value { text, times } => Some((text, *times)),
+            _ => None,
+        }
+    }
+
     /// Whether its reply is left for later.
     pub(super) fn is_deferred(&self) -> bool {
         matches!(
@@ -143,6 +151,15 @@ impl ScriptStep {
         if let Operation::Ask(_, wait) | Operation::Bad(_, wait) = &mut self.operation {
             *wait = Wait::AtOnce;
         }
+    }
+
+    /// Whether the client has to connect again for what it does next.
+    pub(super) fn ends_session(&self) -> bool {
+        use Operation::{Close, Exit, HalfClose, Part, Reset};
+        matches!(
+            self.operation,
+            Exit { .. } | HalfClose | Close | Reset | Part(_)
+        )
     }
 
     /// Whether it is about the secondary port.

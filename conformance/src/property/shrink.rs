@@ -62,7 +62,7 @@ impl Candidate {
 }
 
 /// How many lines a transcript has with these steps, without its title.
-pub(super) fn lines(steps: &[Step]) -> usize {
+fn lines(steps: &[Step]) -> usize {
     let of = |step: &Step| match &step.kind {
         StepKind::Together { steps } => 2 + lines(steps),
         _ => 1,
@@ -201,13 +201,15 @@ fn reductions(script: &Script) -> Vec<Script> {
     }
     let clients = script.steps.iter().map(|step| step.client).max();
     for (index, left) in script.steps.iter().enumerate() {
-        for other in (0..=clients.unwrap_or_default()).filter(|_| ends(&left.operation)) {
+        for other in (0..=clients.unwrap_or_default()).filter(|_| left.ends_session()) {
             // A client that connects again may as well have stayed.
             with(&|script| {
                 script.steps.remove(index);
-                let behind = script.steps[index..].iter_mut();
-                let again = behind.filter(|step| step.client == left.client);
-                again.for_each(|step| step.client = other);
+                for step in &mut script.steps[index..] {
+                    if step.client == left.client {
+                        step.client = other;
+                    }
+                }
             });
         }
     }
@@ -222,8 +224,20 @@ fn reductions(script: &Script) -> Vec<Script> {
         });
     }
     for (index, step) in script.steps.iter().enumerate() {
-        for simpler in simpler(step) {
-            with(&|script| script.steps[index] = simpler.clone());
+        let mut with = |change: &dyn Fn(&mut ScriptStep)| {
+            with(&|script| change(&mut script.steps[index]));
+        };
+        with(&|step| step.formatting = Formatting::Plain);
+        with(&|step| {
+            if let Formatting::Leading(spaces) | Formatting::Trailing(spaces) = &mut step.formatting
+            {
+                *spaces = 1;
+            }
+        });
+        (0..step.client).for_each(|client| with(&|step| step.client = client));
+        with(&ScriptStep::wait);
+        for simpler in simpler(&step.operation) {
+            with(&|step| step.operation = simpler.clone());
         }
     }
     smaller
@@ -241,40 +255,8 @@ fn merge(steps: &mut Vec<ScriptStep>, index: usize) {
     }
 }
 
-/// Whether the client has to connect again for what it does next.
-fn ends(operation: &Operation) -> bool {
-    matches!(
-        operation,
-        Operation::Exit { .. }
-            | Operation::HalfClose
-            | Operation::Close
-            | Operation::Reset
-            | Operation::Part(_)
-    )
-}
-
-fn simpler(step: &ScriptStep) -> Vec<ScriptStep> {
-    let mut steps = Vec::new();
-    let formattings = match step.formatting {
-        Formatting::Plain => Vec::new(),
-        Formatting::Cr => vec![Formatting::Plain],
-        Formatting::Leading(_) => vec![Formatting::Plain, Formatting::Leading(1)],
-        Formatting::Trailing(_) => vec![Formatting::Plain, Formatting::Trailing(1)],
-    };
-    steps.extend(formattings.into_iter().map(|formatting| ScriptStep {
-        formatting,
-        ..step.clone()
-    }));
-    steps.extend((0..step.client).map(|client| ScriptStep {
-        client,
-        ..step.clone()
-    }));
-    if step.is_deferred() {
-        let mut waits = step.clone();
-        waits.wait();
-        steps.push(waits);
-    }
-    let operations = match &step.operation {
+fn simpler(operation: &Operation) -> Vec<Operation> {
+    match operation {
         Operation::Value { text, times } => {
             let of = |text: &str, times: u32| Operation::Value {
                 text: text.to_owned(),
@@ -288,19 +270,14 @@ fn simpler(step: &ScriptStep) -> Vec<ScriptStep> {
                 .chain(shorter.map(|text| of(&text, *times)))
                 .collect()
         }
-        Operation::Bad(_, deferred) => vec![Operation::Bad(b"x".to_vec(), *deferred)],
+        Operation::Bad(_, wait) => vec![Operation::Bad(b"x".to_vec(), *wait)],
         Operation::Long(byte, times) => std::iter::once(Operation::Long(b'x', *times))
             .chain(fewer(*times, 81).map(|times| Operation::Long(*byte, times)))
             .collect(),
         Operation::Part(_) => vec![Operation::HalfClose],
-        Operation::Exit { eof: true } => vec![Operation::Exit { eof: false }],
+        Operation::Exit { .. } => vec![Operation::Exit { eof: false }],
         _ => Vec::new(),
-    };
-    steps.extend(operations.into_iter().map(|operation| ScriptStep {
-        operation,
-        ..step.clone()
-    }));
-    steps
+    }
 }
 
 /// Smaller numbers, the smallest first and then ever nearer: so the least that fails is found by

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::script::{Command, Operation, Script, ScriptStep, Wait};
+use super::script::{Command, Operation, Script, ScriptStep};
 use crate::transcript::{Action, Expectation, Expected, Piece, Step, StepKind, Transcript};
 
 /// Between pieces of a line: enough for a server to read the first.
@@ -106,11 +106,15 @@ impl Writer<'_> {
         }
     }
 
-    fn reply(&self, command: Command) -> Expectation {
-        match command {
-            Command::Count => simply(Expected::Model),
-            _ => self.quantity(Expected::Model),
-        }
+    /// The reply to an operation, if it has one.
+    fn reply(&self, operation: &Operation) -> Option<Expectation> {
+        Some(match operation {
+            Operation::Ask(Command::Count, _) => simply(Expected::Model),
+            Operation::Ask(..) => self.quantity(Expected::Model),
+            Operation::Bad(..) | Operation::Long(..) => simply(Expected::Error),
+            Operation::Exit { .. } => self.quantity(Expected::Exit(None)),
+            _ => return None,
+        })
     }
 
     /// Waits for all replies that a client is owed.
@@ -124,60 +128,27 @@ impl Writer<'_> {
     }
 
     fn perform(&mut self, step: &ScriptStep) {
+        if self.says_nothing(step) {
+            return;
+        }
         let client = step.client;
-        match &step.operation {
-            Operation::Query => return self.query(),
-            // A quantity that is undefined has a choice of forms; where the best reply is demanded,
-            // it is not asked for.
-            Operation::Ask(command, _) if self.script.precisely => {
-                let values = self.client(client).values;
-                let min = [0, 0, 1, 2][*command as usize];
-                if values < min {
-                    return;
-                }
-            }
-            Operation::Exit { .. } if self.script.precisely && self.client(client).values < 2 => {
-                return;
-            }
-            // Whether a session without values counts is a question of another clause.
-            Operation::Exit { .. }
-                if self.script.steps.iter().any(ScriptStep::is_query)
-                    && self.client(client).values == 0 =>
-            {
-                return;
-            }
-            // Only a session that has begun can end.
-            Operation::HalfClose | Operation::Close | Operation::Reset
-                if !self.open.contains_key(&client) =>
-            {
-                return;
-            }
-            _ => {}
+        if step.is_query() {
+            return self.query();
         }
         let name = self.client(client).name.clone();
         if let Some(line) = step.line(self.script.negative) {
-            self.line(&name, &line, &step.operation);
+            self.line(&name, &line, step.value().map_or(1, |(_, times)| times));
             if self.script.paced && self.script.readers.is_none() {
                 self.steps.push(on(&name, Action::Pause(BETWEEN_LINES)));
             }
         }
+        let reply = self.reply(&step.operation);
+        self.client(client).owed.extend(reply);
         match &step.operation {
             Operation::Value { times, .. } => self.client(client).values += u64::from(*times),
-            Operation::Ask(command, wait) => {
-                let reply = self.reply(*command);
-                self.client(client).owed.push_back(reply);
-                if *wait == Wait::AtOnce {
-                    self.collect(client);
-                }
-            }
-            Operation::Bad(_, wait) => {
-                self.client(client).owed.push_back(simply(Expected::Error));
-                if *wait == Wait::AtOnce {
-                    self.collect(client);
-                }
-            }
+            Operation::Ask(..) | Operation::Bad(..) if step.is_deferred() => {}
+            Operation::Ask(..) | Operation::Bad(..) => self.collect(client),
             Operation::Long(byte, times) => {
-                self.client(client).owed.push_back(simply(Expected::Error));
                 let pieces = vec![bytes(vec![*byte], *times), bytes(b"\n".to_vec(), 1)];
                 self.steps.push(on(&name, Action::SendPieces(pieces)));
                 self.collect(client);
@@ -188,8 +159,6 @@ impl Writer<'_> {
                 self.half_close(client);
             }
             Operation::Exit { eof } => {
-                let line = self.quantity(Expected::Exit(None));
-                self.client(client).owed.push_back(line);
                 self.collect(client);
                 if self.reads(client) {
                     if *eof {
@@ -204,6 +173,29 @@ impl Writer<'_> {
             Operation::Close => self.leave(client, Action::Close),
             Operation::Reset => self.leave(client, Action::Reset),
             Operation::Query => {}
+        }
+    }
+
+    /// Whether a step is left out of the transcript.
+    fn says_nothing(&mut self, step: &ScriptStep) -> bool {
+        let precisely = self.script.precisely;
+        let values = match step.operation {
+            Operation::Ask(..) | Operation::Exit { .. } => self.client(step.client).values,
+            _ => 0,
+        };
+        match &step.operation {
+            // A quantity that is undefined has a choice of forms, none of them the best.
+            Operation::Ask(command, _) if precisely => values < [0, 0, 1, 2][*command as usize],
+            Operation::Exit { .. } if precisely => values < 2,
+            // Whether a session without values counts is a question of another clause.
+            Operation::Exit { .. } => {
+                values == 0 && self.script.steps.iter().any(ScriptStep::is_query)
+            }
+            // Only a session that has begun can end.
+            Operation::HalfClose | Operation::Close | Operation::Reset => {
+                !self.open.contains_key(&step.client)
+            }
+            _ => false,
         }
     }
 
@@ -240,20 +232,12 @@ impl Writer<'_> {
         self.asked = true;
     }
 
-    fn line(&mut self, name: &str, line: &[u8], operation: &Operation) {
-        let whole = [line, b"\n"].concat();
-        match operation {
-            Operation::Value { times: 2.., .. } => {
-                let Operation::Value { times, .. } = operation else {
-                    return;
-                };
-                self.send(name, vec![bytes(whole, *times)]);
-            }
-            _ if !self.script.packed && is_typeable(line) => {
-                let text = String::from_utf8_lossy(line).into_owned();
-                self.steps.push(on(name, Action::SendLine(text)));
-            }
-            _ => self.send(name, vec![bytes(whole, 1)]),
+    fn line(&mut self, name: &str, line: &[u8], times: u32) {
+        if times == 1 && !self.script.packed && is_typeable(line) {
+            let text = String::from_utf8_lossy(line).into_owned();
+            self.steps.push(on(name, Action::SendLine(text)));
+        } else {
+            self.send(name, vec![bytes([line, b"\n"].concat(), times)]);
         }
     }
 
@@ -299,11 +283,7 @@ impl Writer<'_> {
                 continue;
             };
             all.extend([line, b"\n".to_vec()].concat());
-            match &step.operation {
-                Operation::Ask(command, _) => owed.push(self.reply(*command)),
-                Operation::Bad(..) => owed.push(simply(Expected::Error)),
-                _ => {}
-            }
+            owed.extend(self.reply(&step.operation));
         }
         if all.is_empty() {
             return;
