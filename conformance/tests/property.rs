@@ -215,7 +215,10 @@ fn however_many_cases_run_at_the_same_time_the_same_are_counted_and_the_first_fa
             ..options(None)
         };
         let property = property("many").expect("the property exists");
-        let verdicts = explore(&[property], &[subject(fault)], &options, &|_, _| {});
+        let mut subject = subject(fault);
+        // Nothing is silent, so a machine that is slow with many jobs may take its time.
+        subject.settings.timeout *= 12;
+        let verdicts = explore(&[property], &[subject], &options, &|_, _| {});
         let verdict = verdicts.expect("nothing is kept").remove(0);
         let finding = finding(&verdict);
         let found = finding.map(|finding| (finding.number, finding.regression.clause.clone()));

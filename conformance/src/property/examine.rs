@@ -152,10 +152,15 @@ impl Examiner<'_> {
         let transcript = write::write(property.title, &script);
         let signature = match self.repeat(property, &transcript) {
             Ok((signature, _)) => signature,
-            Err(again) => {
-                let timed_out = |trial: &Trial| trial.outcome == Outcome::Timeout;
-                let slow = failed.failed().is_some_and(timed_out) && again.failed().is_none();
-                return Ok(if slow {
+            Err(mut again) => {
+                let timed_out = |attempt: &Attempt| {
+                    let is_timeout = |trial: &Trial| trial.outcome == Outcome::Timeout;
+                    attempt.failed().is_some_and(is_timeout)
+                };
+                if timed_out(&failed) && timed_out(&again) {
+                    *again = self.full_timeout.run(property, transcript);
+                }
+                return Ok(if timed_out(&failed) && again.failed().is_none() {
                     Examined::Slow
                 } else {
                     flaky(number, failed, *again)

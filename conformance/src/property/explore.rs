@@ -58,6 +58,9 @@ const SHORT_TIMEOUT_DIVISOR: u32 = 20;
 /// The least of these time-outs.
 const MIN_TIMEOUT: Duration = Duration::from_millis(100);
 
+/// So many jobs do not slow each other down beyond that time-out.
+const JOBS_IN_SHORT_TIME: usize = 4;
+
 /// A server that has been found silent is waited for this part of its time-out.
 const REDUCED_TIMEOUT_DIVISOR: u32 = 4;
 
@@ -81,7 +84,10 @@ pub fn explore(
         |timeout: Duration| timeout.min((timeout / SHORT_TIMEOUT_DIVISOR).max(MIN_TIMEOUT));
     let reduced = |timeout| timeout / REDUCED_TIMEOUT_DIVISOR;
     let hasty = |timeout: Duration| timeout.min(SHARED_SERVER_TIMEOUT);
-    let executor = |_| Executor::new(subjects, end, shortened);
+    // The more cases run at the same time, the longer each of them takes.
+    let crowd = (options.jobs / JOBS_IN_SHORT_TIME).max(1) as u32;
+    let crowded = |timeout: Duration| timeout.min(shortened(timeout) * crowd);
+    let executor = |_| Executor::new(subjects, end, crowded);
     let mut explorer = Explorer {
         executors: (0..options.jobs.max(1)).map(executor).collect(),
         examiner: Examiner {
