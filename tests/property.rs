@@ -6,8 +6,9 @@ use std::time::Duration;
 use meta_stats_conformance::dialect::Dialect;
 use meta_stats_conformance::profile::Profile;
 use meta_stats_conformance::property::PROPERTIES;
-use meta_stats_conformance::property::explore::{Options, explore};
-use meta_stats_conformance::property::lab::Subject;
+use meta_stats_conformance::property::executor::Subject;
+use meta_stats_conformance::property::explore::explore;
+use meta_stats_conformance::property::options::Options;
 use meta_stats_conformance::property::report::{self, Exploration};
 use meta_stats_conformance::runner::Settings;
 use meta_stats_conformance::target::{Launcher, Target};
@@ -25,7 +26,6 @@ fn every_property_holds(dialect: Dialect, seed: u64) {
         program: env!("CARGO_BIN_EXE_meta-stats-server").into(),
         arguments: words.map(Into::into).into(),
     });
-    let name = target.to_string();
     let subject = Subject {
         target,
         settings: Settings::new(TIMEOUT, Profile::of(dialect)),
@@ -35,18 +35,15 @@ fn every_property_holds(dialect: Dialect, seed: u64) {
         seed,
         cases: CASES,
         max_time: None,
-        workers: 2,
+        jobs: 2,
         confirmations: 3,
         save: None,
     };
     let properties: Vec<_> = PROPERTIES.iter().collect();
-    let verdicts = explore(&properties, &[subject], &options, &|_, _| {})
+    let subjects = [subject];
+    let verdicts = explore(&properties, &subjects, &options, &|_, _| {})
         .expect("nothing is saved, so nothing can fail to be");
-    let exploration = Exploration {
-        servers: vec![(name, dialect)],
-        seed,
-        verdicts,
-    };
+    let exploration = Exploration::new(&subjects, seed, verdicts);
     let text = anstream::adapter::strip_str(&report::human(&exploration)).to_string();
     eprintln!("{text}");
     for verdict in &exploration.verdicts {

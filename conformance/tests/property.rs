@@ -7,14 +7,16 @@ use meta_stats_conformance::dialect::Dialect;
 use meta_stats_conformance::lint::lint;
 use meta_stats_conformance::profile::Profile;
 use meta_stats_conformance::property::examine::Finding;
-use meta_stats_conformance::property::explore::{Options, Verdict, explore};
-use meta_stats_conformance::property::lab::Subject;
+use meta_stats_conformance::property::executor::Subject;
+use meta_stats_conformance::property::explore::{Verdict, explore};
+use meta_stats_conformance::property::options::Options;
 use meta_stats_conformance::property::{PROPERTIES, property};
 use meta_stats_conformance::runner::{Runner, Settings};
 use meta_stats_conformance::spec::Spec;
 use meta_stats_conformance::target::{Launcher, Target};
 
-/// A reply that a fault swallows is waited for so long; one that a busy machine delays must not be taken for swallowed.
+/// A reply that a fault swallows is waited for so long; one that a busy machine delays must not be
+/// taken for swallowed.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 const CASES: u64 = 60;
@@ -62,7 +64,7 @@ fn options(save: Option<&Path>) -> Options {
         seed: 3,
         cases: CASES,
         max_time: None,
-        workers: 2,
+        jobs: 2,
         confirmations: 3,
         save: save.map(Path::to_owned),
     }
@@ -86,13 +88,15 @@ fn finding(verdict: &Verdict) -> Option<&Finding> {
 
 fn steps(finding: &Finding) -> usize {
     finding
-        .transcript
+        .regression
+        .text
         .lines()
         .filter(|line| !line.starts_with('#'))
         .count()
 }
 
-/// The fault is found by the property, blamed on the clause, shown in six lines at most, and found again by `run --spec`.
+/// The fault is found by the property, blamed on the clause, shown in six lines at most, and found
+/// again by `run --spec`.
 fn is_found(fault: &str, name: &str, clause: &str) {
     let directory = tempfile::tempdir().expect("a directory");
     let verdict = explore_one(name, Some(fault), Some(directory.path()));
@@ -103,18 +107,18 @@ fn is_found(fault: &str, name: &str, clause: &str) {
         );
     });
     assert_eq!(
-        finding.clause.as_deref(),
+        finding.regression.clause.as_deref(),
         Some(clause),
         "{}",
-        finding.transcript
+        finding.regression.text
     );
-    assert!(steps(finding) <= 6, "{}", finding.transcript);
+    assert!(steps(finding) <= 6, "{}", finding.regression.text);
 
     let spec = Spec::from_directory(directory.path()).expect("a directory");
     assert_eq!(lint(&spec), []);
     let case = spec.cases().next().expect("a case");
     let result = Runner::new(target(Some(fault)), settings()).run(case, &spec.data);
-    assert!(result.outcome.is_failure(), "{}", finding.transcript);
+    assert!(result.outcome.is_failure(), "{}", finding.regression.text);
     let right = Runner::new(target(None), settings()).run(case, &spec.data);
     assert!(!right.outcome.is_failure(), "{:?}", right.failure);
 }
@@ -171,13 +175,14 @@ fn taking_a_segment_for_a_line_is_found() {
     let clauses = ["line.segments", "line.pipelining"];
     assert!(
         finding
+            .regression
             .clause
             .as_deref()
             .is_some_and(|clause| clauses.contains(&clause)),
         "{}",
-        finding.transcript
+        finding.regression.text
     );
-    assert!(steps(finding) <= 6, "{}", finding.transcript);
+    assert!(steps(finding) <= 6, "{}", finding.regression.text);
 }
 
 #[test]
@@ -200,6 +205,33 @@ fn one_wrong_reply_in_ten_is_flaky() {
     assert!(failed.failure.is_some() && again.failure.is_none());
     // Side by side they show what differs, so that both have to be whole.
     assert!(!failed.trace.is_empty() && !again.trace.is_empty());
+}
+
+#[test]
+fn however_many_cases_run_at_the_same_time_the_same_are_counted_and_the_first_failure_is_reported()
+{
+    let explored = |fault, jobs| {
+        let options = Options {
+            jobs,
+            ..options(None)
+        };
+        let property = property("many").expect("the property exists");
+        let mut subject = subject(fault);
+        // Nothing is silent, so a machine that is slow with many jobs may take its time.
+        subject.settings.timeout *= 12;
+        let verdicts = explore(&[property], &[subject], &options, &|_, _| {});
+        let verdict = verdicts.expect("nothing is kept").remove(0);
+        let finding = finding(&verdict);
+        let found = finding.map(|finding| (finding.number, finding.regression.clause.clone()));
+        (verdict.cases, verdict.coverage, found)
+    };
+    for fault in [None, Some("last-thousand")] {
+        let alone = explored(fault, 1);
+        assert_eq!(alone.2.is_some(), fault.is_some());
+        for jobs in [3, 8] {
+            assert_eq!(explored(fault, jobs), alone, "{jobs} jobs");
+        }
+    }
 }
 
 #[test]
@@ -229,7 +261,7 @@ fn what_was_saved_is_tried_first() {
     let second = explore_one("replies", Some("population"), Some(directory.path()));
     let finding = finding(&second).expect("the same finding");
     assert_eq!((finding.number, second.cases), (None, 0));
-    assert_eq!(finding.clause.as_deref(), Some("number.sample"));
+    assert_eq!(finding.regression.clause.as_deref(), Some("number.sample"));
     let fixed = explore_one("replies", None, Some(directory.path()));
     assert!(!fixed.fails() && fixed.cases == CASES, "{fixed:?}");
 }

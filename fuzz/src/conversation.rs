@@ -1,9 +1,11 @@
-//! Conversations as the property tests of the conformance kit generate them, with sessions that are kept in memory: every reply is what the
-//! transcript of the conversation demands, and so is every line of the secondary port.
+//! Conversations as the property tests of the conformance kit generate them, with sessions that are
+//! kept in memory: every reply is what the transcript of the conversation demands, and so is every
+//! line of the secondary port.
 //!
-//! The first octet of the input chooses the property, and its highest bit the dialect; the second one says how the octets of a client are cut.
-//! From the others the generator of that property draws. So there is one generator of conversations: what a property draws from a seed, the
-//! engine can invent.
+//! The first byte of the input chooses the property, and its highest bit the dialect; the second
+//! one says how the bytes of a client are cut. By the others the generator of that property
+//! chooses. So there is one generator of conversations: what a property makes of a seed, the engine
+//! can invent.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +13,7 @@ use meta_stats_conformance::dialect;
 use meta_stats_conformance::judge::{Demand, Demanded, judge_line};
 use meta_stats_conformance::plan::{Operation, PlannedStep, plan};
 use meta_stats_conformance::profile::Profile;
-use meta_stats_conformance::property::Generators;
+use meta_stats_conformance::property::PROPERTIES;
 use meta_stats_conformance::property::script::Script;
 use meta_stats_conformance::property::write;
 use meta_stats_conformance::transcript::Port;
@@ -21,20 +23,16 @@ use meta_stats_server::stats::Statistics;
 
 use crate::pieces;
 
-thread_local! {
-    /// To make the generators takes longer than to use them.
-    static GENERATORS: Generators = Generators::default();
-}
-
 /// Runs the target.
 ///
 /// # Panics
 /// If a reply is wrong or missing, or something was said that nothing asked for.
 pub fn run(input: &[u8]) {
-    let [shape, cut, octets @ ..] = input else {
+    let [shape, cut, bytes @ ..] = input else {
         return;
     };
-    let script = GENERATORS.with(|all| all.generate(usize::from(shape & 0x7f), octets));
+    let property = &PROPERTIES[usize::from(shape & 0x7f) % PROPERTIES.len()];
+    let script = property.script_of(bytes);
     let claims = match shape & 0x80 {
         0 => dialect::Dialect::Plain,
         _ => dialect::Dialect::Classic,
@@ -49,7 +47,7 @@ fn converse(script: &Script, claims: dialect::Dialect, cut: u8) {
     } else {
         claims
     };
-    let written = write::write("A conversation.", script).transcript;
+    let written = write::write("A conversation.", script);
     let planned = plan(&written, None, &BTreeMap::new());
     let planned = planned.unwrap_or_else(|errors| panic!("{errors:?}\n{written}"));
     let mut server = Server::new(claims, cut);
@@ -92,7 +90,7 @@ impl Server {
         for step in steps {
             match &step.operation {
                 Operation::Open { port, .. } => self.open(step.connection, *port),
-                Operation::Send(octets) => self.send(step.connection, octets),
+                Operation::Send(bytes) => self.send(step.connection, bytes),
                 Operation::Expect(demand) => self.expect(step.connection, demand),
                 Operation::Close | Operation::Reset => {
                     self.connections.remove(&step.connection);
@@ -124,11 +122,11 @@ impl Server {
         self.connections.insert(id, Connection { session, unread });
     }
 
-    fn send(&mut self, id: usize, octets: &[u8]) {
+    fn send(&mut self, id: usize, bytes: &[u8]) {
         let Some(Connection { session, unread }) = self.connections.get_mut(&id) else {
             return;
         };
-        for piece in pieces(octets, self.cut) {
+        for piece in pieces(bytes, self.cut) {
             let Some(open) = session else {
                 return;
             };
@@ -153,7 +151,7 @@ impl Server {
             self.connections.remove(&id);
             return;
         }
-        let end = connection.unread.iter().position(|&octet| octet == b'\n');
+        let end = connection.unread.iter().position(|&byte| byte == b'\n');
         let end = end.unwrap_or_else(|| panic!("nothing came where {:?} is due", demand.what));
         let line: Vec<u8> = connection.unread.drain(..=end).collect();
         let line = &line[..end];

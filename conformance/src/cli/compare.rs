@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::address::{running, secondary_of};
-use super::property::{self, CASES, CONFIRMATIONS};
+use super::property::{self, DEFAULT_CASES, DEFAULT_CONFIRMATIONS};
 use super::run::{JOBS, bundled, end_servers_when_interrupted, quoted, select};
 use super::{
     Format, Selection, SpecArguments, Status, Stop, load, parse_address, parse_template,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::compare::{Ignored, Pair, json, write};
 use crate::dialect::Dialect;
-use crate::property::explore::Options;
+use crate::property::options::Options;
 use crate::property::report;
 use crate::runner::{Order, Runner, run_all};
 use crate::target::{Launcher, Target};
@@ -85,7 +85,7 @@ pub(super) struct CompareArguments {
     property: bool,
 
     /// How many cases, shared out among the properties.
-    #[arg(long, value_name = "N", default_value_t = CASES, requires = "property")]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_CASES, requires = "property")]
     cases: u64,
 
     /// What the cases are drawn from; the same seed gives the same cases [default: a new one, which is shown].
@@ -190,8 +190,8 @@ fn by_property(arguments: &CompareArguments) -> Result<Status, Stop> {
         seed: arguments.seed.unwrap_or_else(property::fresh_seed),
         cases: arguments.cases.div_ceil(properties.len() as u64),
         max_time: arguments.max_time,
-        workers: property::processors(),
-        confirmations: CONFIRMATIONS,
+        jobs: property::jobs(&subjects),
+        confirmations: DEFAULT_CONFIRMATIONS,
         save: arguments.save.clone(),
     };
     let exploration = property::explored(&properties, &subjects, &options, false)?;

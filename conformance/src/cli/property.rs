@@ -1,21 +1,20 @@
 //! `property`: generated sessions against a server.
 
-use std::hash::{BuildHasher, RandomState};
 use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::run::{end_servers_when_interrupted, globs, reach_server, target};
+use super::run::{JOBS, end_servers_when_interrupted, globs, reach_server, target};
 use super::{Format, Status, Stop, TargetArguments, parse_timeout, print};
 use crate::dialect::Dialect;
-use crate::property::explore::{Options, explore};
-use crate::property::lab::Subject;
+use crate::property::executor::Subject;
+use crate::property::explore::explore;
+use crate::property::options::Options;
 use crate::property::report::{self, Exploration};
-use crate::property::{PROPERTIES, Property, generate, numbers, write};
+use crate::property::{PROPERTIES, Property, numbers, write};
 use crate::runner::Runner;
 use crate::spec::Level;
 use crate::target::Target;
@@ -43,10 +42,10 @@ Exit status:
   130  interrupted by a signal; the servers that were started are ended";
 
 /// Cases where no other number is given.
-pub(super) const CASES: u64 = 2_800;
+pub(super) const DEFAULT_CASES: u64 = 2_800;
 
 /// So often a failure has to repeat where no other number is given.
-pub(super) const CONFIRMATIONS: u32 = 3;
+pub(super) const DEFAULT_CONFIRMATIONS: u32 = 3;
 
 #[derive(Debug, Args)]
 pub(super) struct PropertyArguments {
@@ -54,10 +53,11 @@ pub(super) struct PropertyArguments {
     target: TargetArguments,
 
     /// How many cases, shared out among the properties.
-    #[arg(long, value_name = "N", default_value_t = CASES)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_CASES)]
     cases: u64,
 
-    /// What the cases are drawn from; the same seed gives the same cases [default: a new one, which is shown].
+    /// What the cases are drawn from; the same seed gives the same cases [default: a new one, which
+    /// is shown].
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
 
@@ -74,10 +74,16 @@ pub(super) struct PropertyArguments {
     save: Option<PathBuf>,
 
     /// How often a failure has to repeat before it is more than flaky.
-    #[arg(long, value_name = "K", default_value_t = CONFIRMATIONS, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long,
+        value_name = "K",
+        default_value_t = DEFAULT_CONFIRMATIONS,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     confirm: u32,
 
-    /// How many cases run at the same time [default: one a processor].
+    /// How many cases run at the same time [default: 16 where servers are started, each job with
+    /// its own; otherwise 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
 
@@ -121,7 +127,9 @@ pub(super) fn property(arguments: &PropertyArguments) -> Result<Status, Stop> {
         seed,
         cases,
         max_time: arguments.max_time,
-        workers: arguments.jobs.map_or_else(processors, usize::from),
+        jobs: arguments
+            .jobs
+            .map_or_else(|| jobs(std::slice::from_ref(&subject)), usize::from),
         confirmations: arguments.confirm,
         save: arguments.save.clone(),
     };
@@ -175,12 +183,16 @@ pub(super) fn possible(
 
 /// Different each time; the report tells it.
 pub(super) fn fresh_seed() -> u64 {
-    // The standard library keys its hash maps at random, and this is all the randomness that is needed here.
-    RandomState::new().hash_one(()) >> 32
+    fastrand::u32(..).into()
 }
 
-pub(super) fn processors() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
+/// How many cases run at the same time where no number is given.
+pub(super) fn jobs(subjects: &[Subject]) -> usize {
+    if subjects.iter().all(Subject::is_launched) {
+        JOBS
+    } else {
+        1
+    }
 }
 
 /// Makes sure that there is a server, and finds out how it speaks and how far away it is.
@@ -225,24 +237,16 @@ pub(super) fn explored(
         );
         Stop::new(Status::Usage, message)
     })?;
-    let name = |subject: &Subject| {
-        let dialect = subject.settings.profile.dialect;
-        (subject.target.to_string(), dialect)
-    };
-    Ok(Exploration {
-        servers: subjects.iter().map(name).collect(),
-        seed: options.seed,
-        verdicts,
-    })
+    Ok(Exploration::new(subjects, options.seed, verdicts))
 }
 
 fn dry_run(properties: &[&Property], seed: u64, cases: u64) -> Result<Status, Stop> {
     for property in properties {
         for number in 0..cases {
             let title = format!("{}, seed {seed}, case {number}", property.name);
-            let mut written = write::write(&title, &generate(property, seed, number));
-            numbers::write_out(&mut written.transcript);
-            print(&format!("{}\n", written.transcript))?;
+            let mut written = write::write(&title, &property.script(seed, number));
+            numbers::write_out(&mut written);
+            print(&format!("{written}\n"))?;
         }
     }
     Ok(Status::Conformant)

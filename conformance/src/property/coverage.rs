@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::script::{Deed, Dress, Script};
+use super::script::{Formatting, Operation, Script};
 
 /// How much of what was sent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,38 +21,30 @@ impl Coverage {
     /// Adds a script.
     pub fn add(&mut self, script: &Script) {
         let mut values: BTreeMap<u8, u64> = BTreeMap::new();
-        for act in &script.acts {
-            let times = match &act.deed {
-                Deed::Value { text, times } => {
-                    self.magnitude(text);
-                    u64::from(*times)
-                }
-                _ => 1,
-            };
-            let kind = match &act.deed {
-                Deed::Value { .. } => "values",
-                Deed::Ask(command, _) => command.name(),
-                Deed::Bad(..) => "bad lines",
-                Deed::Long(..) => "long lines",
-                Deed::Part(_) => "unfinished lines",
-                Deed::Exit { .. } => "exit",
-                Deed::HalfClose => "half-closes",
-                Deed::Close => "closes",
-                Deed::Reset => "resets",
-                Deed::Query => "questions to the secondary port",
+        for step in &script.steps {
+            let value = step.value();
+            value.inspect(|(text, _)| self.magnitude(text));
+            let times = value.map_or(1, |(_, times)| times.into());
+            let kind = match &step.operation {
+                Operation::Value { .. } => "values",
+                Operation::Ask(command, _) => command.name(),
+                Operation::Bad(..) => "bad lines",
+                Operation::Long(..) => "long lines",
+                Operation::Part(_) => "unfinished lines",
+                Operation::Exit { .. } => "exit",
+                Operation::HalfClose => "half-closes",
+                Operation::Close => "closes",
+                Operation::Reset => "resets",
+                Operation::Query => "questions to the secondary port",
             };
             *self.counts.entry(kind).or_default() += times;
-            if act.dress != Dress::Plain {
+            if step.formatting != Formatting::Plain {
                 *self.counts.entry("lines with spaces or CR").or_default() += 1;
             }
-            let session = values.entry(act.session).or_default();
-            match &act.deed {
-                Deed::Value { .. } => *session += times,
-                Deed::Exit { .. } | Deed::HalfClose | Deed::Close | Deed::Reset | Deed::Part(_) => {
-                    self.longest = self.longest.max(*session);
-                    *session = 0;
-                }
-                _ => {}
+            let client = values.entry(step.client).or_default();
+            *client += value.map_or(0, |_| times);
+            if step.ends_session() {
+                self.longest = self.longest.max(std::mem::take(client));
             }
         }
         if let Some(cuts) = &script.cuts {
@@ -65,9 +57,13 @@ impl Coverage {
     fn magnitude(&mut self, text: &str) {
         let magnitude = text.parse::<f64>().unwrap_or_default().abs();
         if magnitude > 0.0 && magnitude.is_finite() {
-            let (least, most) = self.magnitudes.unwrap_or((magnitude, magnitude));
-            self.magnitudes = Some((least.min(magnitude), most.max(magnitude)));
+            self.widen((magnitude, magnitude));
         }
+    }
+
+    fn widen(&mut self, (min, max): (f64, f64)) {
+        let (least, most) = self.magnitudes.unwrap_or((min, max));
+        self.magnitudes = Some((least.min(min), most.max(max)));
     }
 
     /// Adds what another has seen.
@@ -77,9 +73,8 @@ impl Coverage {
         }
         self.interleaved += other.interleaved;
         self.longest = self.longest.max(other.longest);
-        if let Some((least, most)) = other.magnitudes {
-            let (a, b) = self.magnitudes.unwrap_or((least, most));
-            self.magnitudes = Some((a.min(least), b.max(most)));
+        if let Some(magnitudes) = other.magnitudes {
+            self.widen(magnitudes);
         }
     }
 }

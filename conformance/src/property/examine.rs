@@ -1,29 +1,30 @@
-//! What becomes of a failure: does it repeat, what is its smallest form, and which clause does it break?
+//! What becomes of a failure: does it repeat, what is its smallest form, and which clause does it
+//! break?
 
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::catalogue::Property;
-use super::explore::Options;
-use super::lab::{Attempt, Lab, Trial, Way};
+use super::executor::{Attempt, Executor, Trial};
+use super::options::Options;
+use super::regressions::{self, Regression};
 use super::script::Script;
-use super::shrink::{MOST_LINES, Shrinker};
-use super::write::{self, Written};
-use super::{generate, memory, numbers, suspect, tree};
+use super::shrink::{MAX_LINES, Shrinker};
+use super::signature::FailureSignature;
+use super::{blame, numbers, write};
 use crate::runner::Outcome;
-use crate::transcript;
+use crate::transcript::{self, Transcript};
 
 /// The smallest failing case.
 #[derive(Debug)]
 pub struct Finding {
-    /// The clause that it most likely breaks; none where two servers differ and both are right.
-    pub clause: Option<String>,
-    /// The number of the case that it was made from; none where it was remembered.
+    /// The transcript, and the clause that it most likely breaks; none where two servers differ and
+    /// both are right.
+    pub regression: Regression,
+    /// The number of the case that it was made from; none where it was saved by an earlier run.
     pub number: Option<u64>,
-    /// The transcript.
-    pub transcript: String,
-    /// How it failed the last time.
+    /// How it failed the last time. The steps of its failures are those of the transcript.
     pub attempt: Attempt,
     /// Where it is saved.
     pub saved: Option<PathBuf>,
@@ -54,92 +55,79 @@ pub(super) enum Examined {
     Repeats(Box<Finding>),
 }
 
-/// In all, failures are made smaller for so long.
+/// How long failures are made smaller, in all.
 pub(super) const SHRINK_TIME: Duration = Duration::from_secs(20);
 
 /// One attempt to make a failure smaller gets this part of the time that is left.
 const SHRINK_SHARE: u32 = 4;
 
-/// Even where none is left it gets so much.
-const LEAST_SHRINK_TIME: Duration = Duration::from_millis(2500);
+/// What it gets even where none is left.
+const MIN_SHRINK_TIME: Duration = Duration::from_millis(2500);
 
-/// How a failure is made smaller.
+/// How the candidates are tried when a failure is made smaller.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Care {
+pub(super) enum RetryPolicy {
     /// By one attempt for each candidate, on a server that others have used.
-    Hasty,
+    SharedServer,
     /// By one attempt, on a server that has done nothing before.
-    Fresh,
+    FreshServer,
     /// By as many attempts as confirm a failure, each on such a server.
-    Careful,
+    Confirmed,
 }
 
-impl Care {
-    const ALL: [Care; 3] = [Care::Hasty, Care::Fresh, Care::Careful];
-}
-
-/// A failure that was made smaller and still repeats.
-struct Smallest {
-    clause: Option<&'static str>,
-    written: Written,
-    attempt: Box<Attempt>,
-}
-
-impl Smallest {
-    fn lines(&self) -> usize {
-        // The first line is the title.
-        self.written.transcript.to_string().lines().count() - 1
-    }
+impl RetryPolicy {
+    const ALL: [RetryPolicy; 3] = [
+        RetryPolicy::SharedServer,
+        RetryPolicy::FreshServer,
+        RetryPolicy::Confirmed,
+    ];
 }
 
 /// Repeats failures, undisturbed by other cases.
 pub(super) struct Examiner<'a> {
     /// With the time-out that the server is granted.
-    pub(super) patient: Lab,
-    /// With a part of it: enough, once the server was found silent for all of it.
-    pub(super) firm: Lab,
+    pub(super) full_timeout: Executor,
+    /// With a quarter of it: enough, once the server was found silent for all of it.
+    pub(super) reduced_timeout: Executor,
     /// With a shorter one.
-    pub(super) quick: Lab,
+    pub(super) short_timeout: Executor,
     /// The same, with a server for many attempts.
-    pub(super) shared: Lab,
+    pub(super) shared_server: Executor,
     pub(super) options: &'a Options,
     /// When everything has to be over.
     pub(super) end: Option<Instant>,
     /// How much time there is left for making failures smaller.
     pub(super) shrink_time: Duration,
-    /// Whether a failure was that the server says nothing, with all the patience that it is granted.
+    /// Whether a failure was that the server says nothing, for the whole time-out.
     pub(super) is_silent: bool,
-    /// What it took until now to make a failure smaller so that it repeats.
-    pub(super) care: Care,
+    /// What it took until now so that a smaller failure repeats.
+    pub(super) policy: RetryPolicy,
 }
 
 impl Examiner<'_> {
-    /// Tries what was saved by earlier runs.
-    pub(super) fn remembered(&mut self, property: &'static Property) -> io::Result<Vec<Finding>> {
+    /// Tries what earlier runs have saved.
+    pub(super) fn saved_failures(
+        &mut self,
+        property: &'static Property,
+    ) -> io::Result<Vec<Finding>> {
         let mut findings = Vec::new();
         let Some(directory) = &self.options.save else {
             return Ok(findings);
         };
-        for text in memory::recall(directory, property)? {
-            let Ok(transcript) = transcript::parse(&text) else {
+        for regression in regressions::load(directory, property)? {
+            let Ok(transcript) = transcript::parse(&regression.text) else {
                 continue;
             };
             if self.is_over() {
                 break;
             }
-            let clause = transcript.title.split('`').nth(1).map(str::to_owned);
-            let written = Written {
-                transcript,
-                dues: Vec::new(),
-            };
-            if let Repeated::Always(_, attempt) = self.repeat(property, &written) {
+            if let Ok((_, attempt)) = self.repeat(property, &transcript) {
                 let alone = attempt.agreement().is_none();
                 findings.push(Finding {
-                    clause,
+                    regression,
                     number: None,
-                    transcript: text,
                     attempt: *attempt,
-                    saved: Some(directory.join(memory::file_name(property))),
+                    saved: Some(directory.join(regressions::file_name(property))),
                 });
                 if alone {
                     break;
@@ -160,186 +148,194 @@ impl Examiner<'_> {
         number: u64,
         failed: Attempt,
     ) -> io::Result<Examined> {
-        let script = generate(property, self.options.seed, number);
-        let way = match self.repeat(property, &write::write(property.title, &script)) {
-            Repeated::Always(way, _) => way,
-            Repeated::NotAlways(again) => {
-                let timed_out = |trial: &Trial| trial.outcome == Outcome::Timeout;
-                let slow = failed.failed().is_some_and(timed_out) && again.failed().is_none();
-                return Ok(if slow {
+        let script = property.script(self.options.seed, number);
+        let transcript = write::write(property.title, &script);
+        let signature = match self.repeat(property, &transcript) {
+            Ok((signature, _)) => signature,
+            Err(mut again) => {
+                let timed_out = |attempt: &Attempt| {
+                    let is_timeout = |trial: &Trial| trial.outcome == Outcome::Timeout;
+                    attempt.failed().is_some_and(is_timeout)
+                };
+                if timed_out(&failed) && timed_out(&again) {
+                    *again = self.full_timeout.run(property, transcript);
+                }
+                return Ok(if timed_out(&failed) && again.failed().is_none() {
                     Examined::Slow
                 } else {
                     flaky(number, failed, *again)
                 });
             }
         };
-        if self.quick.control(property, &script).is_some() {
+        if self.short_timeout.control(property, &script).is_some() {
             return Ok(Examined::Inconclusive);
         }
-        // Mostly one attempt tells. Where it does not, what it made of the script does not repeat, or is long, and it
-        // is worth the time to be careful.
-        let mut smallest: Option<Smallest> = None;
+        // Mostly one attempt tells. Where it does not, what it made of the script does not repeat,
+        // or is long, and it is worth the time to be careful.
+        let mut smallest: Option<Finding> = None;
         let mut last = Box::new(failed.clone());
-        let enough = Care::ALL.into_iter().filter(|care| *care >= self.care);
-        for care in enough.collect::<Vec<_>>() {
-            // What misleads once does so again.
-            self.care = care;
-            match self.smallest(property, number, &way, care) {
+        for policy in RetryPolicy::ALL {
+            // A policy that has failed once is not tried for the next failure.
+            if policy < self.policy {
+                continue;
+            }
+            self.policy = policy;
+            match self.smallest(property, number, &signature) {
                 Ok(found) => {
                     let found = smallest.into_iter().chain([found]);
-                    smallest = found.min_by_key(Smallest::lines);
+                    smallest = found.min_by_key(|found| found.regression.lines());
                 }
                 Err(again) => last = again,
             }
-            if smallest
-                .as_ref()
-                .is_some_and(|found| found.lines() <= MOST_LINES)
-            {
+            let is_short = |found: &Finding| found.regression.lines() <= MAX_LINES;
+            if smallest.as_ref().is_some_and(is_short) {
                 break;
             }
         }
-        let Some(Smallest {
-            clause,
-            written,
-            attempt,
-        }) = smallest
-        else {
+        let Some(mut finding) = smallest else {
             return Ok(flaky(number, failed, *last));
         };
-        let transcript = written.transcript.to_string();
         // What both servers do right has no place among what a server failed.
-        let saved = match &self.options.save {
-            Some(directory) if clause.is_some() => {
-                Some(memory::save(directory, property, &transcript)?)
-            }
-            _ => None,
-        };
-        Ok(Examined::Repeats(Box::new(Finding {
-            clause: clause.map(str::to_owned),
-            number: Some(number),
-            transcript,
-            attempt: *attempt,
-            saved,
-        })))
+        if let Some(directory) = &self.options.save
+            && finding.regression.clause.is_some()
+        {
+            let path = regressions::save(directory, property, &finding.regression)?;
+            finding.saved = Some(path);
+        }
+        Ok(Examined::Repeats(Box::new(finding)))
     }
 
-    /// Runs the same several times; the last time with all the patience that the server is granted, or much of it.
-    fn repeat(&mut self, property: &Property, written: &Written) -> Repeated {
+    /// Runs the same several times; the last time with the whole time-out, or much of it.
+    fn repeat(&mut self, property: &Property, transcript: &Transcript) -> Repeated {
         let mut known = None;
         for _ in 1..self.options.confirmations {
-            let attempt = self.quick.attempt_written(property, written);
-            let way = attempt.way();
-            if way.is_none() || known.is_some() && way != known {
-                return Repeated::NotAlways(Box::new(attempt));
+            let attempt = self.short_timeout.run(property, transcript.clone());
+            let signature = attempt.signature();
+            if signature.is_none() || known.is_some() && signature != known {
+                return Err(Box::new(attempt));
             }
-            known = way;
+            known = signature;
         }
-        let lab = if self.is_silent {
-            &mut self.firm
+        let executor = if self.is_silent {
+            &mut self.reduced_timeout
         } else {
-            &mut self.patient
+            &mut self.full_timeout
         };
-        let last = lab.attempt_written(property, written);
-        match last.way() {
-            Some(way) if known.is_none_or(|known| known == way) => {
+        let last = Box::new(executor.run(property, transcript.clone()));
+        match last.signature() {
+            Some(signature) if known.is_none_or(|known| known == signature) => {
                 let timed_out = |trial: &Trial| trial.outcome == Outcome::Timeout;
                 self.is_silent |= last.trials.iter().any(timed_out);
-                Repeated::Always(way, Box::new(last))
+                Ok((signature, last))
             }
-            _ => Repeated::NotAlways(Box::new(last)),
+            _ => Err(last),
         }
     }
 
-    /// The smallest form of a failing case, as it is reported and saved; where it does not fail every time, the attempt
-    /// that was different.
+    /// The smallest form of a failing case, as it is reported and saved; where it does not fail
+    /// every time, the attempt that was different.
     fn smallest(
         &mut self,
-        property: &'static Property,
+        property: &Property,
         number: u64,
-        way: &Way,
-        care: Care,
-    ) -> Result<Smallest, Box<Attempt>> {
-        let script = self.shrink(property, number, way, care);
-        let clause = self.clause(property, &script, way);
+        signature: &FailureSignature,
+    ) -> Result<Finding, Box<Attempt>> {
+        let seed = self.options.seed;
+        let script = self.shrink(property, property.script(seed, number), signature);
+        let clause = self.clause(property, &script, signature);
         let what = clause.map_or("Servers differ, and may.".to_owned(), |clause| {
             format!("Most likely breaks `{clause}`.")
         });
-        let seed = self.options.seed;
         let title = format!("{what} Found with seed {seed}, case {number}.");
         let mut written = write::write(&title, &script);
-        numbers::write_out(&mut written.transcript);
-        // What is reported is what failed last, as it is saved.
-        match self.repeat(property, &written) {
-            Repeated::Always(same, attempt) if same == *way => Ok(Smallest {
-                clause,
-                written,
-                attempt,
+        numbers::write_out(&mut written);
+        let regression = Regression {
+            clause: clause.map(str::to_owned),
+            text: written.to_string(),
+        };
+        // What is reported is what failed last, with its steps where the saved text has them.
+        let transcript = transcript::parse(&regression.text).unwrap_or(written);
+        match self.repeat(property, &transcript) {
+            Ok((same, attempt)) if same == *signature => Ok(Finding {
+                regression,
+                number: Some(number),
+                attempt: *attempt,
+                saved: None,
             }),
-            Repeated::Always(_, again) | Repeated::NotAlways(again) => Err(again),
+            Ok((_, again)) | Err(again) => Err(again),
         }
     }
 
     fn shrink(
         &mut self,
-        property: &'static Property,
-        number: u64,
-        way: &Way,
-        care: Care,
+        property: &Property,
+        script: Script,
+        signature: &FailureSignature,
     ) -> Script {
-        let Some(tree) = tree(property, self.options.seed, number) else {
-            return Script::default();
+        let fails_on = |executor: &mut Executor, script: &Script| {
+            executor.attempt(property, script).signature().as_ref() == Some(signature)
         };
-        let (shared, fresh) = (&mut self.shared, &mut self.quick);
-        let fails_on = |lab: &mut Lab, script: &Script| {
-            lab.attempt(property, script).way().as_ref() == Some(way)
+        // To start a server takes longer than all else, so one serves many attempts where that
+        // makes no difference.
+        let is_shared =
+            self.policy == RetryPolicy::SharedServer && fails_on(&mut self.shared_server, &script);
+        let executor = if is_shared {
+            &mut self.shared_server
+        } else {
+            &mut self.short_timeout
         };
-        // To start a server takes longer than all else, so that one serves many attempts, if that makes no difference.
-        let is_shared = care == Care::Hasty && fails_on(shared, &tree.current());
-        let lab = if is_shared { shared } else { fresh };
-        let times = match care {
-            Care::Hasty | Care::Fresh => 1,
-            Care::Careful => self.options.confirmations,
+        let times = match self.policy {
+            RetryPolicy::SharedServer | RetryPolicy::FreshServer => 1,
+            RetryPolicy::Confirmed => self.options.confirmations,
         };
         let mut fails = |script: &Script| {
-            (0..times).all(|_| fails_on(lab, script)) && lab.control(property, script).is_none()
+            (0..times).all(|_| fails_on(executor, script))
+                && executor.control(property, script).is_none()
         };
         let start = Instant::now();
-        let most = start + (self.shrink_time / SHRINK_SHARE).max(LEAST_SHRINK_TIME);
-        let deadline = self.end.map_or(most, |end| end.min(most));
-        let smallest = Shrinker::new(&mut fails, deadline).smallest(tree);
+        let limit = start + (self.shrink_time / SHRINK_SHARE).max(MIN_SHRINK_TIME);
+        let deadline = self.end.map_or(limit, |end| end.min(limit));
+        let smallest = Shrinker::new(&mut fails, deadline).smallest(script);
         self.shrink_time = self.shrink_time.saturating_sub(start.elapsed());
         smallest
     }
 
-    /// The clause that a failure most likely breaks. What a server does right when it is given time, it does too late,
-    /// or line by line only.
-    fn clause(&mut self, property: &Property, script: &Script, way: &Way) -> Option<&'static str> {
-        if !way.fails() {
+    /// The clause that a failure most likely breaks. What a server does right when it is given
+    /// time, it does too late, or line by line only.
+    fn clause(
+        &mut self,
+        property: &Property,
+        script: &Script,
+        signature: &FailureSignature,
+    ) -> Option<&'static str> {
+        if !signature.fails() {
             return None;
         }
-        let patient = Script {
-            patient: true,
+        let paced = Script {
+            paced: true,
             ..script.clone()
         };
-        let needs_time =
-            property.control.is_none() && self.quick.attempt(property, &patient).way().is_none();
-        Some(if needs_time {
-            suspect::by_haste(script, way.due())
+        let mut passes_paced = || {
+            let attempt = self.short_timeout.attempt(property, &paced);
+            attempt.signature().is_none()
+        };
+        Some(if property.control.is_none() && passes_paced() {
+            blame::by_timing(script, signature.reply())
         } else {
-            (property.clause)(script, way.wrong())
+            (property.clause)(script, signature.wrong())
         })
     }
 
-    /// Who looks for the reason of a failure that comes and goes wants to see it go, too: tries the same until it passes,
-    /// if it does within a while.
-    pub(super) fn until_it_goes(&mut self, property: &'static Property, flaky: &mut Flaky) {
-        let script = generate(property, self.options.seed, flaky.number);
-        let enough = Instant::now() + PASSING_TIME;
-        for _ in 0..PASSING_TRIES {
+    /// To find the reason of a failure that comes and goes, it helps to see it go, too: tries the
+    /// same until it passes, if it does within a while.
+    pub(super) fn retry_until_pass(&mut self, property: &'static Property, flaky: &mut Flaky) {
+        let script = property.script(self.options.seed, flaky.number);
+        let enough = Instant::now() + MAX_PASSING_TIME;
+        for _ in 0..MAX_PASSING_TRIES {
             if flaky.again.failed().is_none() || self.is_over() || Instant::now() >= enough {
                 break;
             }
-            flaky.again = self.patient.attempt(property, &script);
+            flaky.again = self.full_timeout.attempt(property, &script);
         }
     }
 }
@@ -354,16 +350,12 @@ fn flaky(number: u64, failed: Attempt, again: Attempt) -> Examined {
     }))
 }
 
-/// So often a failure that comes and goes is tried until it goes.
-const PASSING_TRIES: u32 = 20;
+/// How often a failure that comes and goes is tried until it goes.
+const MAX_PASSING_TRIES: u32 = 20;
 
-/// For so long. A try that ends by its time-out takes a good part of this.
-const PASSING_TIME: Duration = Duration::from_secs(3);
+/// For how long. A try that ends by its time-out takes a good part of this.
+const MAX_PASSING_TIME: Duration = Duration::from_secs(3);
 
-/// What came of trying the same several times.
-enum Repeated {
-    /// It failed in this way every time, the last time like this.
-    Always(Way, Box<Attempt>),
-    /// This time it did not fail, or not in the same way.
-    NotAlways(Box<Attempt>),
-}
+/// In which way it failed every time, and what came of it the last time; or what came of it once
+/// that was different.
+type Repeated = Result<(FailureSignature, Box<Attempt>), Box<Attempt>>;

@@ -1,23 +1,22 @@
-//! What clients send, drawn at random: numbers, lines, acts.
-//!
-//! Everything is drawn octet by octet, so that a seed means the same everywhere and the octets of a fuzzer do too; and
-//! from few numbers, so that shrinking them makes short decimals.
+//! What clients send, from choices: numbers, lines, operations.
 
-use proptest::prelude::*;
+use std::ops::RangeInclusive;
 
-use super::draw::{either, one_of, within};
-use super::script::{Act, Command, Deed, Dress, Later};
-use super::sequence::sequence;
+use super::choice::{Choices, Kinds};
+use super::script::{Command, Formatting, Operation, ScriptStep, Wait};
 use crate::model::{Request, request};
 
-/// Numbers at most 1,000 in quarters: sums of thousands of them and of their squares are exact in binary64.
-pub(super) fn plain_number() -> impl Strategy<Value = String> {
-    one_of![
-        6 => within(0u32..=20).prop_map(|n| n.to_string()),
-        4 => within(0u32..=1000).prop_map(|n| n.to_string()),
-        2 => within(0u64..=4000).prop_map(|n| decimal(n * 25, -2)),
-        2 => (within(0u32..=99), within(0u8..=8)).prop_map(|(n, form)| spelled(n, form)),
-    ]
+/// Numbers at most 1,000 in quarters: sums of thousands of them and of their squares are exact in
+/// binary64.
+pub(super) fn plain_number(choices: &mut Choices<'_>) -> String {
+    choices.kind(&[
+        (6, |choices| choices.within(0u32..=20).to_string()),
+        (4, |choices| choices.within(0u32..=1000).to_string()),
+        (2, |choices| decimal(choices.within(0u64..=4000) * 25, -2)),
+        (2, |choices| {
+            spelled(choices.within(0..=99), choices.within(0..=8))
+        }),
+    ])
 }
 
 /// A number in one of the other ways to write it.
@@ -36,27 +35,24 @@ fn spelled(n: u32, form: u8) -> String {
 }
 
 /// Numbers from the whole range of binary64, in decimals of up to 17 digits.
-pub(super) fn any_number() -> impl Strategy<Value = String> {
-    let mantissa = || {
-        one_of![
-            3 => within(0u64..=20),
-            3 => within(0u64..=1_000_000),
-            1 => (within(0u32..=54), within(-1i8..=1)).prop_map(|(power, beside)| {
-                (1u64 << power).saturating_add_signed(beside.into())
-            }),
-            2 => within(0u64..=99_999_999_999_999_999),
-        ]
-    };
-    let exponent = one_of![
-        4 => Just(0i32),
-        4 => within(-6i32..=0),
-        2 => within(-20i32..=20),
-        1 => within(-340i32..=290),
-    ];
-    (mantissa(), exponent, either()).prop_map(|(mantissa, exponent, negative)| {
-        let sign = if negative { "-" } else { "" };
-        format!("{sign}{}", decimal(mantissa, exponent))
-    })
+pub(super) fn any_number(choices: &mut Choices<'_>) -> String {
+    let mantissa = choices.kind(&[
+        (3, |choices| choices.within(0u64..=20)),
+        (3, |choices| choices.within(0u64..=1_000_000)),
+        (1, |choices| {
+            let power = 1u64 << choices.within(0u32..=54);
+            power.saturating_add_signed(choices.within(-1i64..=1))
+        }),
+        (2, |choices| choices.within(0u64..=99_999_999_999_999_999)),
+    ]);
+    let exponent = choices.kind(&[
+        (4, |_| 0),
+        (4, |choices| choices.within(-6i32..=0)),
+        (2, |choices| choices.within(-20i32..=20)),
+        (1, |choices| choices.within(-340i32..=290)),
+    ]);
+    let sign = if choices.either() { "-" } else { "" };
+    format!("{sign}{}", decimal(mantissa, exponent))
 }
 
 /// `mantissa * 10^exponent`, with a point where that is short and an exponent where it is not.
@@ -79,21 +75,20 @@ fn decimal(mantissa: u64, exponent: i32) -> String {
 }
 
 /// A command that asks for a number.
-pub(super) fn command() -> impl Strategy<Value = Command> {
-    one_of![
-        1 => Just(Command::Count),
-        1 => Just(Command::Sum),
-        1 => Just(Command::Mean),
-        1 => Just(Command::Stddev),
-    ]
+pub(super) fn command(choices: &mut Choices<'_>) -> Command {
+    choices.one_of(&[Command::Count, Command::Sum, Command::Mean, Command::Stddev])
 }
 
-pub(super) fn later() -> impl Strategy<Value = Later> {
-    one_of![3 => Just(Later::No), 1 => Just(Later::Yes)]
+pub(super) fn wait(choices: &mut Choices<'_>) -> Wait {
+    if choices.rarely() {
+        Wait::Deferred
+    } else {
+        Wait::AtOnce
+    }
 }
 
-/// Lines that no server may take for anything but bad, at most 79 octets long.
-pub(super) fn bad_line() -> impl Strategy<Value = Vec<u8>> {
+/// Lines that no server may take for anything but bad, at most 79 bytes long.
+pub(super) fn bad_line(choices: &mut Choices<'_>) -> Vec<u8> {
     const WORDS: [&[u8]; 24] = [
         b"",
         b"x",
@@ -120,19 +115,24 @@ pub(super) fn bad_line() -> impl Strategy<Value = Vec<u8>> {
         b"caf\xc3\xa9",
         b"#",
     ];
-    let word = within(0u8..=23).prop_map(|index| WORDS[usize::from(index)].to_vec());
-    let printable = sequence(within(b' '..=b'~'), 1, 79);
-    let any = sequence(within(0..=u8::MAX), 1, 40);
-    one_of![6 => word, 2 => printable, 1 => any].prop_map(|line| {
-        if is_bad_everywhere(&line) {
-            line
-        } else {
-            b"x".to_vec()
-        }
-    })
+    let line = choices.kind(&[
+        (6, |choices| choices.one_of(&WORDS).to_vec()),
+        (2, |choices| {
+            choices.sequence(1..=79, |choices| choices.within(b' '..=b'~'))
+        }),
+        (1, |choices| {
+            choices.sequence(1..=40, |choices| choices.within(0..=u8::MAX))
+        }),
+    ]);
+    if is_bad_everywhere(&line) {
+        line
+    } else {
+        b"x".to_vec()
+    }
 }
 
-/// Whether every server must take these octets for a bad line, and may not take them for anything else.
+/// Whether every server must take these bytes for a bad line, and may not take them for anything
+/// else.
 fn is_bad_everywhere(line: &[u8]) -> bool {
     let word = String::from_utf8_lossy(line).trim().to_ascii_lowercase();
     let unsigned = word.trim_start_matches(['+', '-']);
@@ -146,76 +146,93 @@ fn is_bad_everywhere(line: &[u8]) -> bool {
 }
 
 /// A value, once or more often.
-pub(super) fn value(
-    number: impl Strategy<Value = String> + 'static,
-) -> impl Strategy<Value = Deed> {
-    let times = one_of![8 => Just(1u32), 1 => within(1u32..=5)];
-    (number, times).prop_map(|(text, times)| Deed::Value { text, times })
+pub(super) fn value(choices: &mut Choices<'_>, text: String) -> Operation {
+    let times = choices.kind(&[(8, |_| 1), (1, |choices| choices.within(1..=5))]);
+    Operation::Value { text, times }
+}
+
+/// A value in quarters.
+pub(super) fn plain_value(choices: &mut Choices<'_>) -> Operation {
+    let text = plain_number(choices);
+    value(choices, text)
 }
 
 /// A command.
-pub(super) fn ask() -> impl Strategy<Value = Deed> {
-    (command(), later()).prop_map(|(command, later)| Deed::Ask(command, later))
+pub(super) fn ask(choices: &mut Choices<'_>) -> Operation {
+    Operation::Ask(command(choices), wait(choices))
 }
 
 /// A bad line.
-pub(super) fn bad() -> impl Strategy<Value = Deed> {
-    (bad_line(), later()).prop_map(|(line, later)| Deed::Bad(line, later))
+pub(super) fn bad(choices: &mut Choices<'_>) -> Operation {
+    Operation::Bad(bad_line(choices), wait(choices))
 }
 
 /// The end of a session, in one of all ways.
-pub(super) fn leave() -> impl Strategy<Value = Deed> {
-    one_of![
-        4 => exit(),
-        2 => Just(Deed::HalfClose),
-        1 => Just(Deed::Close),
-        1 => Just(Deed::Reset),
-        1 => part(),
-    ]
+pub(super) fn leave(choices: &mut Choices<'_>) -> Operation {
+    choices.kind(&[
+        (4, exit),
+        (2, |_| Operation::HalfClose),
+        (1, |_| Operation::Close),
+        (1, |_| Operation::Reset),
+        (1, part),
+    ])
 }
 
-pub(super) fn exit() -> impl Strategy<Value = Deed> {
-    either().prop_map(|eof| Deed::Exit { eof })
+pub(super) fn exit(choices: &mut Choices<'_>) -> Operation {
+    Operation::Exit {
+        eof: choices.either(),
+    }
 }
 
 /// A line without its end.
-pub(super) fn part() -> impl Strategy<Value = Deed> {
+pub(super) fn part(choices: &mut Choices<'_>) -> Operation {
     const PARTS: [&[u8]; 6] = [b"1", b"exit", b"count", b"x", b" ", b"2.5"];
-    within(0u8..=5).prop_map(|index| Deed::Part(PARTS[usize::from(index)].to_vec()))
+    Operation::Part(choices.one_of(&PARTS).to_vec())
+}
+
+/// Nothing around the line.
+pub(super) fn plain(_: &mut Choices<'_>) -> Formatting {
+    Formatting::Plain
 }
 
 /// Spaces before the line, which every server ignores.
-pub(super) fn leading() -> impl Strategy<Value = Dress> {
-    one_of![6 => Just(Dress::Plain), 1 => within(1u8..=20).prop_map(Dress::Leading)]
+pub(super) fn leading(choices: &mut Choices<'_>) -> Formatting {
+    choices.kind(&[
+        (6, plain),
+        (1, |choices| Formatting::Leading(choices.within(1..=20))),
+    ])
 }
 
-/// Spaces or a CR behind the line, which a careful server ignores.
-pub(super) fn trailing() -> impl Strategy<Value = Dress> {
-    one_of![
-        2 => Just(Dress::Plain),
-        2 => Just(Dress::Cr),
-        2 => within(1u8..=20).prop_map(Dress::Trailing),
-    ]
+/// Spaces or a CR behind the line, which a server should ignore.
+pub(super) fn trailing(choices: &mut Choices<'_>) -> Formatting {
+    choices.kind(&[
+        (2, plain),
+        (2, |_| Formatting::Cr),
+        (2, |choices| Formatting::Trailing(choices.within(1..=20))),
+    ])
 }
 
-/// Acts of some sessions.
-pub(super) fn acts(
-    sessions: u8,
-    dress: impl Strategy<Value = Dress> + 'static,
-    deed: impl Strategy<Value = Deed> + 'static,
-    fewest: u32,
-    most: u32,
-) -> impl Strategy<Value = Vec<Act>> {
-    let act = (within(0..=sessions - 1), dress, deed).prop_map(|(session, dress, deed)| Act {
-        session,
-        dress: if matches!(deed, Deed::Bad(..)) {
-            Dress::Plain
-        } else {
-            dress
-        },
-        deed,
-    });
-    sequence(act, fewest, most)
+/// Steps of some clients.
+pub(super) fn steps(
+    choices: &mut Choices<'_>,
+    clients: u8,
+    formatting: fn(&mut Choices<'_>) -> Formatting,
+    operations: Kinds<'_, Operation>,
+    length: RangeInclusive<u32>,
+) -> Vec<ScriptStep> {
+    choices.sequence(length, |choices| {
+        let client = choices.within(0..=clients - 1);
+        let formatting = formatting(choices);
+        let operation = choices.kind(operations);
+        ScriptStep {
+            client,
+            formatting: match operation {
+                Operation::Bad(..) => Formatting::Plain,
+                _ => formatting,
+            },
+            operation,
+        }
+    })
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use crate::judge::{Demand, Demanded};
 use crate::plan::{Operation, PlannedStep, plan};
 use crate::transcript::{Action, Expected, Literal, Step, StepKind, Transcript};
 
-/// Writes out the numbers that the model computes, and leaves out those that plain double precision cannot be expected
-/// to give.
+/// Writes out the numbers that the model computes, and leaves out those that plain double precision
+/// cannot be expected to give.
 pub fn write_out(transcript: &mut Transcript) {
     // No line is both right and long, so the dialect does not matter.
     let Ok(plan) = plan(transcript, None, &BTreeMap::new()) else {
@@ -39,8 +39,10 @@ fn fill(steps: &mut [Step], demands: &BTreeMap<usize, &Demand>) {
                 action: Action::Expect(expectation),
                 ..
             } => {
-                if let Some(demand) = demands.get(&step.span.start) {
-                    write_number(&mut expectation.what, &demand.what);
+                if let Some(demand) = demands.get(&step.span.start)
+                    && let Some(written) = written(&demand.what)
+                {
+                    expectation.what = written;
                 }
             }
             _ => {}
@@ -48,35 +50,33 @@ fn fill(steps: &mut [Step], demands: &BTreeMap<usize, &Demand>) {
     }
 }
 
-fn write_number(expected: &mut Expected, demanded: &Demanded) {
-    let text = demanded.to_string();
-    let words: Vec<Literal> = text
-        .split(' ')
-        .map(|word| Literal(word.to_owned()))
-        .collect();
-    match (demanded, words.as_slice()) {
-        (Demanded::Count(_) | Demanded::Quantity(_), [number]) => {
-            *expected = Expected::Number(number.clone());
+/// A demand with its numbers.
+fn written(demanded: &Demanded) -> Option<Expected> {
+    let quantities = demanded.quantities();
+    let mut literals = quantities
+        .iter()
+        .map(|quantity| Literal(quantity.to_string()));
+    Some(match demanded {
+        Demanded::Count(_) | Demanded::Quantity(_) => Expected::Number(literals.next()?),
+        Demanded::Exit { .. } => {
+            Expected::Exit(Some([literals.next()?, literals.next()?, literals.next()?]))
         }
-        (Demanded::Exit { .. }, [_, count, mean, stddev]) => {
-            *expected = Expected::Exit(Some([count.clone(), mean.clone(), stddev.clone()]));
-        }
-        (Demanded::Means(means), [_, _, mean, stddev]) => {
-            let stddev = if is_well_conditioned(means) {
-                stddev.clone()
-            } else {
-                Literal("any".to_owned())
-            };
-            *expected = Expected::Means {
+        Demanded::Means(means) => {
+            let mut numbers = [literals.nth(1)?, literals.next()?];
+            if !is_well_conditioned(means) {
+                numbers[1] = Literal("any".to_owned());
+            }
+            Expected::Means {
                 more: Some(means.count()),
-                numbers: Some([mean.clone(), stddev]),
-            };
+                numbers: Some(numbers),
+            }
         }
-        _ => {}
-    }
+        _ => return None,
+    })
 }
 
-/// Whether a naive sum of squares in double precision gives the deviation of these numbers to one part in a million.
+/// Whether a naive sum of squares in double precision gives the deviation of these numbers to one
+/// part in a million.
 fn is_well_conditioned(means: &Sample) -> bool {
     let (Some(mean), Some(variance)) = (means.mean(), means.variance()) else {
         return true;

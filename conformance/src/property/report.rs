@@ -6,13 +6,15 @@ use std::fmt::{self, Write};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
+use super::catalogue::Property;
 use super::coverage::Coverage;
 use super::examine::{Finding, Flaky};
+use super::executor::{Attempt, Subject, Trial};
 use super::explore::Verdict;
-use super::lab::{Attempt, Trial};
+use super::regressions;
 use crate::compare::Agreement;
 use crate::dialect::Dialect;
-use crate::report::words;
+use crate::report::{human, words};
 use crate::runner::Outcome;
 use crate::spec::Level;
 use crate::trace::Event;
@@ -26,11 +28,22 @@ const DIM: Style = Style::new().dimmed();
 /// The version of the form for programs; it changes when a field changes its meaning or goes.
 const VERSION: u32 = 1;
 
+/// A server that was tried.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// The server, as the user named it.
+    pub target: String,
+    /// The dialect that it was taken to speak.
+    pub dialect: Dialect,
+    /// The arguments that reach it again, for reproducing a failure.
+    pub reach: String,
+}
+
 /// The results of exploring.
 #[derive(Debug)]
 pub struct Exploration {
-    /// The servers, one or two, as the user named them, each with the dialect that it was taken to speak.
-    pub servers: Vec<(String, Dialect)>,
+    /// The servers, one or two.
+    pub servers: Vec<Server>,
     /// What the cases were drawn from.
     pub seed: u64,
     /// One for each property.
@@ -38,6 +51,20 @@ pub struct Exploration {
 }
 
 impl Exploration {
+    /// The results of exploring these servers.
+    pub fn new(subjects: &[Subject], seed: u64, verdicts: Vec<Verdict>) -> Exploration {
+        let server = |subject: &Subject| Server {
+            target: subject.target.to_string(),
+            dialect: subject.settings.profile.dialect,
+            reach: subject.reach.clone(),
+        };
+        Exploration {
+            servers: subjects.iter().map(server).collect(),
+            seed,
+            verdicts,
+        }
+    }
+
     /// The properties of a level that do not hold, or not always.
     pub fn failures(&self, level: Level) -> impl Iterator<Item = &Verdict> {
         let of_level = move |verdict: &&Verdict| verdict.property.level == level;
@@ -68,11 +95,8 @@ impl Exploration {
 
     /// The dialects in words.
     fn dialects(&self) -> String {
-        let dialects: BTreeSet<_> = self
-            .servers
-            .iter()
-            .map(|(_, dialect)| dialect.name())
-            .collect();
+        let of = |server: &Server| server.dialect.name();
+        let dialects: BTreeSet<_> = self.servers.iter().map(of).collect();
         let names: Vec<_> = dialects.into_iter().collect();
         match names.as_slice() {
             [name] => format!("{name} dialect"),
@@ -148,7 +172,7 @@ pub fn human(exploration: &Exploration) -> String {
 fn write_human(exploration: &Exploration, out: &mut String) -> fmt::Result {
     for verdict in &exploration.verdicts {
         for finding in &verdict.findings {
-            write_finding(exploration, finding, out)?;
+            write_finding(exploration, verdict.property, finding, out)?;
         }
         if let (true, Some(flaky)) = (verdict.is_flaky_only(), &verdict.flaky) {
             write_flaky(exploration, verdict, flaky, out)?;
@@ -172,7 +196,7 @@ fn write_human(exploration: &Exploration, out: &mut String) -> fmt::Result {
             if let Some(agreement) = finding.attempt.agreement() {
                 write!(out, "  {}", agreement.name())?;
             }
-            if let Some(clause) = &finding.clause {
+            if let Some(clause) = &finding.regression.clause {
                 write!(out, "  most likely `{clause}`")?;
             }
         }
@@ -189,7 +213,12 @@ fn write_human(exploration: &Exploration, out: &mut String) -> fmt::Result {
     write_verdict(exploration, out)
 }
 
-fn write_finding(exploration: &Exploration, finding: &Finding, out: &mut String) -> fmt::Result {
+fn write_finding(
+    exploration: &Exploration,
+    property: &Property,
+    finding: &Finding,
+    out: &mut String,
+) -> fmt::Result {
     let attempt = &finding.attempt;
     if let Some(agreement) = attempt.agreement() {
         let style = if agreement.is_difference() { BAD } else { NOTE };
@@ -199,7 +228,7 @@ fn write_finding(exploration: &Exploration, finding: &Finding, out: &mut String)
             agreement.name()
         )?;
         if attempt.failed().is_none() {
-            for line in finding.transcript.lines() {
+            for line in finding.regression.text.lines() {
                 writeln!(out, "  {line}")?;
             }
         }
@@ -207,11 +236,19 @@ fn write_finding(exploration: &Exploration, finding: &Finding, out: &mut String)
             write_trial(&format!("{name} by the model"), trial, out)?;
         }
     }
-    for (name, trial) in exploration.names().zip(&attempt.trials) {
-        if !trial.told.is_empty() && attempt.trials.len() > 1 {
+    let spec = regressions::spec(property, std::slice::from_ref(&finding.regression));
+    let tried = exploration.servers.iter().zip(&attempt.trials);
+    for (name, (server, trial)) in exploration.names().zip(tried) {
+        let Some(case) = spec.cases().next().filter(|_| trial.failure.is_some()) else {
+            continue;
+        };
+        if attempt.trials.len() > 1 {
             writeln!(out, "{BOLD}{name}{BOLD:#}")?;
         }
-        write!(out, "{}", trial.told)?;
+        let mut text = Vec::new();
+        // Writing to a Vec cannot fail.
+        let _ = human::write_failure(&trial.result(case), &server.reach, &mut text);
+        write!(out, "{}", String::from_utf8_lossy(&text))?;
     }
     match &finding.saved {
         Some(path) => writeln!(out, "  saved in {}", path.display())?,
@@ -264,7 +301,7 @@ fn write_trial(what: &str, trial: &Trial, out: &mut String) -> fmt::Result {
             let (expected, received) = (words::expected(failure), words::received(failure));
             writeln!(
                 out,
-                "  {BOLD}{what}{BOLD:#}: {expected} was due, {received} came"
+                "  {BOLD}{what}{BOLD:#}: expected {expected}, received {received}"
             )?;
         }
     }
@@ -286,8 +323,8 @@ fn write_coverage(coverage: &Coverage, out: &mut String) -> fmt::Result {
         "{} cases with several sessions, up to {} values in one",
         coverage.interleaved, coverage.longest
     )?;
-    if let Some((least, most)) = coverage.magnitudes {
-        write!(out, ", of magnitudes from {least:e} to {most:e}")?;
+    if let Some((min, max)) = coverage.magnitudes {
+        write!(out, ", of magnitudes from {min:e} to {max:e}")?;
     }
     writeln!(out)
 }
@@ -307,49 +344,38 @@ fn write_verdict(exploration: &Exploration, out: &mut String) -> fmt::Result {
     }
     let must = exploration.failures(Level::Must).count();
     let should = exploration.failures(Level::Should).count();
-    match (must, should) {
-        (0, 0) => writeln!(out, "{GOOD}every property holds{GOOD:#}"),
-        (0, should) => writeln!(out, "{NOTE}{should} SHOULD properties do not hold{NOTE:#}"),
-        (must, 0) => writeln!(
-            out,
-            "{BOLD}{BAD}{must} MUST properties do not hold{BAD:#}{BOLD:#}"
+    let (style, text) = match (must, should) {
+        (0, 0) => (GOOD, "every property holds".to_owned()),
+        (0, _) => (NOTE, format!("{should} SHOULD properties do not hold")),
+        (_, 0) => (BAD, format!("{must} MUST properties do not hold")),
+        _ => (
+            BAD,
+            format!("{must} MUST and {should} SHOULD properties do not hold"),
         ),
-        (must, should) => {
-            writeln!(
-                out,
-                "{BAD}{must} MUST and {should} SHOULD properties do not hold{BAD:#}"
-            )
-        }
-    }
+    };
+    writeln!(out, "{style}{text}{style:#}")
 }
 
 /// How many properties have shown which agreements.
 fn write_agreements(exploration: &Exploration, out: &mut String) -> fmt::Result {
-    let findings = exploration
-        .verdicts
-        .iter()
-        .flat_map(|verdict| &verdict.findings);
+    let verdicts = &exploration.verdicts;
+    let findings = verdicts.iter().flat_map(|verdict| &verdict.findings);
     let mut counts: BTreeMap<Agreement, usize> = BTreeMap::new();
     for agreement in findings.filter_map(|finding| finding.attempt.agreement()) {
         *counts.entry(agreement).or_default() += 1;
     }
-    let counts: Vec<_> = counts
-        .into_iter()
-        .map(|(agreement, count)| format!("{} ({count} properties)", agreement.name()))
-        .collect();
-    let flaky = exploration
-        .verdicts
-        .iter()
-        .any(|verdict| verdict.flaky.is_some());
-    match (counts.as_slice(), flaky) {
-        ([], false) => writeln!(out, "{GOOD}same{GOOD:#}"),
-        (counts, flaky) => {
-            let style = if exploration.differs() { BAD } else { NOTE };
-            let flaky = flaky.then(|| "flaky".to_owned());
-            let all: Vec<_> = counts.iter().cloned().chain(flaky).collect();
-            writeln!(out, "{style}{}{style:#}", all.join(", "))
-        }
-    }
+    let name = |(agreement, count): (Agreement, usize)| {
+        format!("{} ({count} properties)", agreement.name())
+    };
+    let flaky = verdicts.iter().find_map(|verdict| verdict.flaky.as_ref());
+    let flaky = flaky.map(|_| "flaky".to_owned());
+    let all: Vec<_> = counts.into_iter().map(name).chain(flaky).collect();
+    let (style, text) = match (all.is_empty(), exploration.differs()) {
+        (true, _) => (GOOD, "same".to_owned()),
+        (false, true) => (BAD, all.join(", ")),
+        (false, false) => (NOTE, all.join(", ")),
+    };
+    writeln!(out, "{style}{text}{style:#}")
 }
 
 /// The report for programs.
@@ -370,13 +396,13 @@ pub fn json(exploration: &Exploration) -> Value {
         "properties": exploration.verdicts.iter().map(verdict).collect::<Vec<_>>(),
     });
     match exploration.servers.as_slice() {
-        [(target, dialect)] => {
-            report["target"] = json!(target);
-            report["dialect"] = json!(dialect);
+        [server] => {
+            report["target"] = json!(server.target);
+            report["dialect"] = json!(server.dialect);
         }
         servers => {
-            for ((target, dialect), name) in servers.iter().zip(["a", "b"]) {
-                report[name] = json!({ "target": target, "dialect": dialect });
+            for (server, name) in servers.iter().zip(["a", "b"]) {
+                report[name] = json!({ "target": server.target, "dialect": server.dialect });
             }
         }
     }
@@ -409,9 +435,9 @@ fn verdict(verdict: &Verdict) -> Value {
 
 fn finding(finding: &Finding) -> Value {
     let mut report = json!({
-        "clause": finding.clause,
+        "clause": finding.regression.clause,
         "case": finding.number,
-        "transcript": finding.transcript,
+        "transcript": finding.regression.text,
         "saved": finding.saved,
     });
     let of = |trial: &Trial| {
@@ -423,24 +449,18 @@ fn finding(finding: &Finding) -> Value {
             "trace": events(&trial.trace),
         })
     };
-    match (
-        finding.attempt.agreement(),
-        finding.attempt.trials.as_slice(),
-    ) {
+    let attempt = &finding.attempt;
+    match (attempt.agreement(), attempt.trials.as_slice()) {
         (Some(agreement), [a, b]) => {
             report["agreement"] = json!(agreement.key());
             report["a"] = of(a);
             report["b"] = of(b);
         }
         (_, trials) => {
-            for (name, value) in trials
-                .first()
-                .map(of)
-                .iter()
-                .flat_map(Value::as_object)
-                .flatten()
+            if let (Some(Value::Object(trial)), Some(report)) =
+                (trials.first().map(of), report.as_object_mut())
             {
-                report[name] = value.clone();
+                report.extend(trial);
             }
         }
     }

@@ -1,45 +1,46 @@
-//! A generated case: what several clients do, in a form in which any part can be left out and the rest still makes
-//! sense.
+//! A generated case: what several clients do, in a form in which any part can be left out and the
+//! rest still makes sense.
 //!
 //! `write` turns it into a transcript, which is what is run, shown and saved.
 
 /// What the clients of one case do.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Script {
     /// What happens, in order.
-    pub acts: Vec<Act>,
-    /// Every value is sent with a minus sign. One sign for all keeps sums away from cancellation, so that plain double
-    /// precision is right.
+    pub steps: Vec<ScriptStep>,
+    /// Every value is sent with a minus sign. One sign for all keeps sums away from cancellation,
+    /// so that plain double precision is right.
     pub negative: bool,
     /// Lines that follow each other go out in one segment.
     pub packed: bool,
-    /// The sessions run at the same time, not in the order of the acts.
+    /// The sessions run at the same time, not in the order of the steps.
     pub together: bool,
-    /// The octets of the session are cut at these places, modulo their number; without, each line is sent by itself.
+    /// The bytes of the session are cut at these places, modulo their number; without, each line is
+    /// sent by itself.
     pub cuts: Option<Vec<u16>>,
-    /// The client gives the server time: after each line of a session that would be cut, and before each question to
-    /// the secondary port.
-    pub patient: bool,
+    /// The client gives the server time: after each line of a session that would be cut, and before
+    /// each question to the secondary port.
+    pub paced: bool,
     /// Only the best possible replies will do.
     pub precisely: bool,
-    /// The replies of the sessions from this number on are not read.
-    pub heard: Option<u8>,
+    /// Only so many clients, the first ones, read their replies; all do where there is no number.
+    pub readers: Option<u8>,
 }
 
-/// One thing that a client does.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Act {
+/// An operation, and the client that performs it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ScriptStep {
     /// Which client.
-    pub session: u8,
+    pub client: u8,
     /// What stands around the line that is sent, if one is.
-    pub dress: Dress,
-    /// What it does.
-    pub deed: Deed,
+    pub formatting: Formatting,
+    /// The operation.
+    pub operation: Operation,
 }
 
 /// What stands around a line without changing what it means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Dress {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Formatting {
     /// Nothing.
     #[default]
     Plain,
@@ -51,9 +52,9 @@ pub enum Dress {
     Cr,
 }
 
-/// What a client can do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Deed {
+/// What a client can do in one step.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operation {
     /// Send a value, several times over.
     Value {
         /// Its text.
@@ -62,19 +63,19 @@ pub enum Deed {
         times: u32,
     },
     /// Send a command that is answered, and wait for the reply or leave it for later.
-    Ask(Command, Later),
+    Ask(Command, Wait),
     /// Send a bad line.
-    Bad(Vec<u8>, Later),
-    /// Send a bad line of this octet, so many times.
+    Bad(Vec<u8>, Wait),
+    /// Send a bad line of this byte, so many times.
     Long(u8, u32),
-    /// Send octets that are no line yet.
+    /// Send bytes that are no line yet.
     Part(Vec<u8>),
     /// Send `exit`, wait for its line, and perhaps for the end.
     Exit {
         /// Whether the end is waited for.
         eof: bool,
     },
-    /// End the sending direction, and take everything that is due.
+    /// End the sending direction, and read every reply and the end.
     HalfClose,
     /// Close the connection.
     Close,
@@ -85,17 +86,17 @@ pub enum Deed {
 }
 
 /// Whether a reply is waited for at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Later {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wait {
     /// At once.
     #[default]
-    No,
+    AtOnce,
     /// With the next reply that is waited for.
-    Yes,
+    Deferred,
 }
 
 /// The commands that ask for a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Command {
     /// `count`.
     Count,
@@ -119,54 +120,71 @@ impl Command {
     }
 }
 
-impl Act {
-    /// An act with nothing around its line.
-    pub fn plain(session: u8, deed: Deed) -> Act {
-        Act {
-            session,
-            dress: Dress::Plain,
-            deed,
+impl ScriptStep {
+    /// An operation with nothing around its line.
+    pub fn plain(client: u8, operation: Operation) -> ScriptStep {
+        ScriptStep {
+            client,
+            formatting: Formatting::Plain,
+            operation,
+        }
+    }
+
+    /// The text of the value that is sent, and how many times it is.
+    pub(super) fn value(&self) -> Option<(&str, u32)> {
+        match &self.operation {
+            Operation::Value { text, times } => Some((text, *times)),
+            _ => None,
         }
     }
 
     /// Whether its reply is left for later.
-    pub(super) fn is_later(&self) -> bool {
+    pub(super) fn is_deferred(&self) -> bool {
         matches!(
-            self.deed,
-            Deed::Ask(_, Later::Yes) | Deed::Bad(_, Later::Yes)
+            self.operation,
+            Operation::Ask(_, Wait::Deferred) | Operation::Bad(_, Wait::Deferred)
         )
     }
 
     /// Waits for its reply at once.
     pub(super) fn wait(&mut self) {
-        if let Deed::Ask(_, later) | Deed::Bad(_, later) = &mut self.deed {
-            *later = Later::No;
+        if let Operation::Ask(_, wait) | Operation::Bad(_, wait) = &mut self.operation {
+            *wait = Wait::AtOnce;
         }
+    }
+
+    /// Whether the client has to connect again for what it does next.
+    pub(super) fn ends_session(&self) -> bool {
+        use Operation::{Close, Exit, HalfClose, Part, Reset};
+        matches!(
+            self.operation,
+            Exit { .. } | HalfClose | Close | Reset | Part(_)
+        )
     }
 
     /// Whether it is about the secondary port.
     pub fn is_query(&self) -> bool {
-        self.deed == Deed::Query
+        self.operation == Operation::Query
     }
 
-    /// The octets of a line, without its LF; none where no line is sent.
+    /// The bytes of a line, without its LF; none where no line is sent.
     pub(super) fn line(&self, negative: bool) -> Option<Vec<u8>> {
-        let line = match &self.deed {
-            Deed::Value { text, .. } if negative => {
+        let line = match &self.operation {
+            Operation::Value { text, .. } if negative => {
                 let unsigned = text.strip_prefix('+').unwrap_or(text);
                 format!("-{unsigned}").into_bytes()
             }
-            Deed::Value { text, .. } => text.clone().into_bytes(),
-            Deed::Ask(command, _) => command.name().into(),
-            Deed::Bad(line, _) => line.clone(),
-            Deed::Exit { .. } => b"exit".to_vec(),
+            Operation::Value { text, .. } => text.clone().into_bytes(),
+            Operation::Ask(command, _) => command.name().into(),
+            Operation::Bad(line, _) => line.clone(),
+            Operation::Exit { .. } => b"exit".to_vec(),
             _ => return None,
         };
-        Some(match self.dress {
-            Dress::Plain => line,
-            Dress::Leading(spaces) => [b" ".repeat(spaces.into()), line].concat(),
-            Dress::Trailing(spaces) => [line, b" ".repeat(spaces.into())].concat(),
-            Dress::Cr => [line, b"\r".to_vec()].concat(),
+        Some(match self.formatting {
+            Formatting::Plain => line,
+            Formatting::Leading(spaces) => [b" ".repeat(spaces.into()), line].concat(),
+            Formatting::Trailing(spaces) => [line, b" ".repeat(spaces.into())].concat(),
+            Formatting::Cr => [line, b"\r".to_vec()].concat(),
         })
     }
 }

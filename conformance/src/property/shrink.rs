@@ -1,34 +1,100 @@
-//! From a script that fails to the smallest one that fails in the same way.
-//!
-//! proptest's tree comes first: it knows from what the script was drawn. What is left is then made smaller step by
-//! step, without regard to how it was drawn: stretches of acts go, and what remains is exchanged for something simpler.
-//! So a generator need not be made so that it shrinks well.
+//! From a script that fails to the smallest one that fails in the same way: stretches of steps go,
+//! and what remains is exchanged for something simpler, without regard to how the script was
+//! generated. So a generator need not be made so that it shrinks well.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::time::Instant;
 
-use proptest::strategy::ValueTree;
-
-use super::script::{Act, Deed, Dress, Script};
+use super::script::{Formatting, Operation, Script, ScriptStep};
 use super::write;
+use crate::transcript::{Action, Piece, Step, StepKind};
 
 /// A transcript of more lines is shown in its shortest form, with several lines in one segment.
-pub(super) const MOST_LINES: usize = 6;
+pub(super) const MAX_LINES: usize = 6;
 
-/// So often everything is tried again on a script that stays longer than that.
-const ROUNDS: u32 = 4;
-
-/// The tree gets this part of the time: it goes to small numbers in many small steps.
-const TREE_SHARE: u32 = 4;
+/// How often everything is tried again on a script that stays longer than that.
+const MAX_ROUNDS: u32 = 4;
 
 /// Looks for smaller scripts.
 pub(super) struct Shrinker<'a> {
     /// Whether a script fails, in the same way and every time.
-    pub(super) fails: &'a mut dyn FnMut(&Script) -> bool,
+    fails: &'a mut dyn FnMut(&Script) -> bool,
     /// When it has been tried for long enough.
-    pub(super) deadline: Instant,
-    /// What has been tried already, by its transcript.
-    tried: BTreeMap<String, bool>,
+    deadline: Instant,
+    /// What has been tried already, by its steps.
+    tried: HashMap<Vec<Step>, bool>,
+}
+
+/// A script, and how small it is.
+#[derive(Clone)]
+struct Candidate {
+    script: Script,
+    written: Vec<Step>,
+    lines: usize,
+    /// Replies that are not waited for at once.
+    deferred: usize,
+    length: usize,
+}
+
+impl Candidate {
+    fn new(script: Script) -> Candidate {
+        let written = write::write("", &script).steps;
+        Candidate {
+            lines: lines(&written),
+            deferred: script
+                .steps
+                .iter()
+                .filter(|step| step.is_deferred())
+                .count(),
+            length: length(&written),
+            written,
+            script,
+        }
+    }
+
+    /// Lines first, then replies that are not waited for at once, then length, then digits.
+    ///
+    /// A client that goes on before its reply has come may race with others; one that waits fails
+    /// again in the next run.
+    fn rank(&self) -> (usize, usize, usize, &Script) {
+        (self.lines, self.deferred, self.length, &self.script)
+    }
+}
+
+/// How many lines a transcript has with these steps, without its title.
+fn lines(steps: &[Step]) -> usize {
+    let of = |step: &Step| match &step.kind {
+        StepKind::Together { steps } => 2 + lines(steps),
+        _ => 1,
+    };
+    steps.iter().map(of).sum()
+}
+
+/// How long these steps are to a reader, as far as that depends on a script.
+fn length(steps: &[Step]) -> usize {
+    let of_piece = |piece: &Piece| match piece {
+        Piece::Octets {
+            octets: bytes,
+            times,
+        } => {
+            bytes.escape_ascii().count()
+                + times.checked_ilog10().map_or(0, |digits| digits as usize)
+        }
+        Piece::File(_) => 0,
+    };
+    let of = |step: &Step| match &step.kind {
+        StepKind::Act { connection, action } => {
+            connection.len()
+                + match action {
+                    Action::SendLine(text) => text.len(),
+                    Action::SendPieces(pieces) => pieces.iter().map(of_piece).sum(),
+                    _ => 0,
+                }
+        }
+        StepKind::Together { steps } => length(steps),
+        _ => 0,
+    };
+    steps.iter().map(of).sum()
 }
 
 impl<'a> Shrinker<'a> {
@@ -36,96 +102,80 @@ impl<'a> Shrinker<'a> {
         Shrinker {
             fails,
             deadline,
-            tried: BTreeMap::new(),
+            tried: HashMap::new(),
         }
     }
 
-    fn is_over(&self) -> bool {
-        Instant::now() >= self.deadline
-    }
-
-    fn fails(&mut self, script: &Script) -> bool {
-        let transcript = write::write("", script).transcript.to_string();
-        if let Some(fails) = self.tried.get(&transcript) {
+    fn fails(&mut self, candidate: &Candidate) -> bool {
+        if let Some(fails) = self.tried.get(&candidate.written) {
             return *fails;
         }
         // Nothing fails that does nothing.
-        let fails = !transcript.is_empty() && !self.is_over() && (self.fails)(script);
-        self.tried.insert(transcript, fails);
+        let fails = !candidate.written.is_empty()
+            && Instant::now() < self.deadline
+            && (self.fails)(&candidate.script);
+        self.tried.insert(candidate.written.clone(), fails);
         fails
     }
 
     /// The smallest script that was found, starting from one that fails.
-    pub(super) fn smallest(&mut self, mut tree: Box<dyn ValueTree<Value = Script>>) -> Script {
-        let mut best = tree.current();
-        let mut goes_on = tree.simplify();
-        let now = Instant::now();
-        let enough = now + self.deadline.saturating_duration_since(now) / TREE_SHARE;
-        while goes_on && Instant::now() < enough {
-            let candidate = tree.current();
-            goes_on = if self.fails(&candidate) {
-                best = candidate;
-                tree.simplify()
-            } else {
-                tree.complicate()
-            };
-        }
-        best = self.reduce(best, reductions);
-        if rank(&best).0 > MOST_LINES {
+    pub(super) fn smallest(&mut self, script: Script) -> Script {
+        let mut best = self.reduce(Candidate::new(script), reductions);
+        if best.lines > MAX_LINES {
             best = self.listening(best);
         }
-        if rank(&best).0 > MOST_LINES {
+        if best.lines > MAX_LINES {
             best = self.reduce(best, compressions);
             best = self.reduce(best, reductions);
         }
         // Where threads of the server race, what did not fail once may fail the next time.
-        for _ in 0..ROUNDS {
-            if rank(&best).0 <= MOST_LINES {
+        for _ in 0..MAX_ROUNDS {
+            if best.lines <= MAX_LINES {
                 break;
             }
             self.tried.retain(|_, fails| *fails);
             best = self.reduce(best, reductions);
         }
-        best
+        best.script
     }
 
-    /// Listens to every session. A client that waits for its replies decides what happens first, so that less is needed
-    /// for it to happen.
-    fn listening(&mut self, best: Script) -> Script {
-        let listens = Script {
-            heard: None,
-            ..best.clone()
-        };
-        if best.heard.is_none() || !self.fails(&listens) {
+    /// Lets every client read its replies. A client that waits for its replies decides what happens
+    /// first, so that less is needed for it to happen.
+    fn listening(&mut self, best: Candidate) -> Candidate {
+        let listens = Candidate::new(Script {
+            readers: None,
+            ..best.script.clone()
+        });
+        if best.script.readers.is_none() || !self.fails(&listens) {
             return best;
         }
         let smaller = self.reduce(listens, reductions);
-        std::cmp::min_by_key(smaller, best, rank)
+        if smaller.rank() < best.rank() {
+            smaller
+        } else {
+            best
+        }
     }
 
-    /// Takes the first reduction that still fails, until there is none.
-    fn reduce(&mut self, mut best: Script, reductions: fn(&Script) -> Vec<Script>) -> Script {
-        while let Some(smaller) = reductions(&best)
-            .into_iter()
-            .find(|candidate| rank(candidate) < rank(&best) && self.fails(candidate))
-        {
-            best = smaller;
+    /// Takes reductions that still fail, until there is none. After one that does, those go on that
+    /// come next: the ones before it mostly fail no more than they did.
+    fn reduce(&mut self, mut best: Candidate, reductions: fn(&Script) -> Vec<Script>) -> Candidate {
+        let mut smaller = reductions(&best.script);
+        let (mut next, mut in_vain) = (0, 0);
+        while in_vain < smaller.len() {
+            next %= smaller.len();
+            let candidate = Candidate::new(smaller[next].clone());
+            if candidate.rank() < best.rank() && self.fails(&candidate) {
+                best = candidate;
+                smaller = reductions(&best.script);
+                in_vain = 0;
+            } else {
+                next += 1;
+                in_vain += 1;
+            }
         }
         best
     }
-}
-
-/// Lines first, then replies that are not waited for at once, then length, then digits.
-///
-/// What goes on before its reply is there may race with what others do; who waits is obeyed, and fails again tomorrow.
-fn rank(script: &Script) -> (usize, usize, usize, String) {
-    let transcript = write::write("", script).transcript.to_string();
-    (
-        transcript.lines().count() - 1,
-        script.acts.iter().filter(|act| act.is_later()).count(),
-        transcript.len(),
-        transcript,
-    )
 }
 
 /// The script with something less or simpler.
@@ -138,23 +188,28 @@ fn reductions(script: &Script) -> Vec<Script> {
             smaller.push(changed);
         }
     };
-    with(&|script| script.acts.iter_mut().for_each(Act::wait));
-    let acts = script.acts.len();
-    let halvings = std::iter::successors(Some(acts), |length| Some(length / 2));
+    with(&|script| script.steps.iter_mut().for_each(ScriptStep::wait));
+    let steps = script.steps.len();
+    let halvings = std::iter::successors(Some(steps), |length| Some(length / 2));
     for length in halvings.take_while(|&length| length > 0) {
-        for from in (0..acts).step_by(length).rev() {
-            with(&|script| drop(script.acts.drain(from..acts.min(from + length))));
+        for from in (0..steps).step_by(length).rev() {
+            with(&|script| drop(script.steps.drain(from..steps.min(from + length))));
         }
     }
-    let sessions = script.acts.iter().map(|act| act.session).max();
-    for (index, left) in script.acts.iter().enumerate() {
-        for other in (0..=sessions.unwrap_or_default()).filter(|_| ends(&left.deed)) {
-            // Who comes again is somebody who stayed.
+    for index in 1..steps {
+        with(&|script| merge(&mut script.steps, index));
+    }
+    let clients = script.steps.iter().map(|step| step.client).max();
+    for (index, left) in script.steps.iter().enumerate() {
+        for other in (0..=clients.unwrap_or_default()).filter(|_| left.ends_session()) {
+            // A client that connects again may as well have stayed.
             with(&|script| {
-                script.acts.remove(index);
-                let behind = script.acts[index..].iter_mut();
-                let again = behind.filter(|act| act.session == left.session);
-                again.for_each(|act| act.session = other);
+                script.steps.remove(index);
+                for step in &mut script.steps[index..] {
+                    if step.client == left.client {
+                        step.client = other;
+                    }
+                }
             });
         }
     }
@@ -168,46 +223,42 @@ fn reductions(script: &Script) -> Vec<Script> {
             }
         });
     }
-    for (index, act) in script.acts.iter().enumerate() {
-        for simpler in simpler(act) {
-            with(&|script| script.acts[index] = simpler.clone());
+    for (index, step) in script.steps.iter().enumerate() {
+        let mut with = |change: &dyn Fn(&mut ScriptStep)| {
+            with(&|script| change(&mut script.steps[index]));
+        };
+        with(&|step| step.formatting = Formatting::Plain);
+        with(&|step| {
+            if let Formatting::Leading(spaces) | Formatting::Trailing(spaces) = &mut step.formatting
+            {
+                *spaces = 1;
+            }
+        });
+        (0..step.client).for_each(|client| with(&|step| step.client = client));
+        with(&ScriptStep::wait);
+        for simpler in simpler(&step.operation) {
+            with(&|step| step.operation = simpler.clone());
         }
     }
     smaller
 }
 
-/// Whether what the session does next, it does as another client.
-fn ends(deed: &Deed) -> bool {
-    matches!(
-        deed,
-        Deed::Exit { .. } | Deed::HalfClose | Deed::Close | Deed::Reset | Deed::Part(_)
-    )
+/// Sends the values of a step together with those of the step before it.
+fn merge(steps: &mut Vec<ScriptStep>, index: usize) {
+    if let [before, step] = &mut steps[index - 1..=index]
+        && before.client == step.client
+        && let (Operation::Value { times, .. }, Operation::Value { times: more, .. }) =
+            (&mut before.operation, &step.operation)
+    {
+        *times += more;
+        steps.remove(index);
+    }
 }
 
-fn simpler(act: &Act) -> Vec<Act> {
-    let mut acts = Vec::new();
-    let dresses = match act.dress {
-        Dress::Plain => Vec::new(),
-        Dress::Cr => vec![Dress::Plain],
-        Dress::Leading(_) => vec![Dress::Plain, Dress::Leading(1)],
-        Dress::Trailing(_) => vec![Dress::Plain, Dress::Trailing(1)],
-    };
-    acts.extend(dresses.into_iter().map(|dress| Act {
-        dress,
-        ..act.clone()
-    }));
-    acts.extend((0..act.session).map(|session| Act {
-        session,
-        ..act.clone()
-    }));
-    if act.is_later() {
-        let mut waits = act.clone();
-        waits.wait();
-        acts.push(waits);
-    }
-    let deeds = match &act.deed {
-        Deed::Value { text, times } => {
-            let of = |text: &str, times: u32| Deed::Value {
+fn simpler(operation: &Operation) -> Vec<Operation> {
+    match operation {
+        Operation::Value { text, times } => {
+            let of = |text: &str, times: u32| Operation::Value {
                 text: text.to_owned(),
                 times,
             };
@@ -219,24 +270,20 @@ fn simpler(act: &Act) -> Vec<Act> {
                 .chain(shorter.map(|text| of(&text, *times)))
                 .collect()
         }
-        Deed::Bad(_, later) => vec![Deed::Bad(b"x".to_vec(), *later)],
-        Deed::Long(octet, times) => std::iter::once(Deed::Long(b'x', *times))
-            .chain(fewer(*times, 81).map(|times| Deed::Long(*octet, times)))
+        Operation::Bad(_, wait) => vec![Operation::Bad(b"x".to_vec(), *wait)],
+        Operation::Long(byte, times) => std::iter::once(Operation::Long(b'x', *times))
+            .chain(fewer(*times, 81).map(|times| Operation::Long(*byte, times)))
             .collect(),
-        Deed::Part(_) => vec![Deed::HalfClose],
-        Deed::Exit { eof: true } => vec![Deed::Exit { eof: false }],
+        Operation::Part(_) => vec![Operation::HalfClose],
+        Operation::Exit { .. } => vec![Operation::Exit { eof: false }],
         _ => Vec::new(),
-    };
-    acts.extend(deeds.into_iter().map(|deed| Act {
-        deed,
-        ..act.clone()
-    }));
-    acts
+    }
 }
 
-/// Smaller numbers, the smallest first and then ever nearer: so the least that fails is found by bisection.
-fn fewer(times: u32, least: u32) -> impl Iterator<Item = u32> {
-    let above = times.saturating_sub(least);
+/// Smaller numbers, the smallest first and then ever nearer: so the least that fails is found by
+/// bisection.
+fn fewer(times: u32, min: u32) -> impl Iterator<Item = u32> {
+    let above = times.saturating_sub(min);
     let steps = std::iter::successors(Some(above), |step| Some(step / 2));
     steps
         .take_while(|&step| step > 0)
@@ -264,8 +311,8 @@ fn compressions(script: &Script) -> Vec<Script> {
     };
     let mut in_turn = packed.clone();
     in_turn
-        .acts
-        .sort_by_key(|act| (act.is_query(), act.session));
+        .steps
+        .sort_by_key(|step| (step.is_query(), step.client));
     vec![packed, in_turn]
 }
 
@@ -274,36 +321,44 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::property::script::{Command, Later};
-    use crate::property::{PROPERTIES, generate, property, tree};
+    use crate::property::script::{Command, Wait};
+    use crate::property::{PROPERTIES, property};
 
-    /// The smallest script of a property for which this holds, from the first of its cases for which it does.
+    /// The smallest script of a property for which this holds, from the first of its cases for
+    /// which it does.
     fn smallest(name: &str, holds: fn(&Script) -> bool) -> Script {
         let property = property(name).expect("a property");
-        let number = (0..10_000)
-            .find(|&number| holds(&generate(property, 1, number)))
+        let script = (0..10_000)
+            .map(|number| property.script(1, number))
+            .find(holds)
             .expect("a case");
-        let tree = tree(property, 1, number).expect("the case");
         let mut fails = holds;
         let deadline = Instant::now() + Duration::from_secs(60);
-        Shrinker::new(&mut fails, deadline).smallest(tree)
+        Shrinker::new(&mut fails, deadline).smallest(script)
     }
 
     fn values(script: &Script) -> u32 {
-        let times = |act: &Act| match act.deed {
-            Deed::Value { times, .. } => times,
+        let times = |step: &ScriptStep| match step.operation {
+            Operation::Value { times, .. } => times,
             _ => 0,
         };
-        script.acts.iter().map(times).sum()
+        script.steps.iter().map(times).sum()
     }
 
     fn asks(script: &Script, command: Command) -> bool {
-        let is = |act: &Act| matches!(act.deed, Deed::Ask(asked, _) if asked == command);
-        script.acts.iter().any(is)
+        let asked = |step: &ScriptStep| match step.operation {
+            Operation::Ask(asked, _) => Some(asked),
+            _ => None,
+        };
+        script
+            .steps
+            .iter()
+            .filter_map(asked)
+            .any(|asked| asked == command)
     }
 
     fn text(script: &Script) -> String {
-        write::write("t", script).transcript.to_string()
+        write::write("t", script).to_string()
     }
 
     #[test]
@@ -317,8 +372,11 @@ mod tests {
     #[test]
     fn a_long_number_is_cut_to_the_digits_that_matter() {
         let long = smallest("precise", |script| {
-            let is = |act: &Act| matches!(&act.deed, Deed::Value { text, .. } if text.contains('7') && text.len() > 6);
-            script.acts.iter().any(is) && asks(script, Command::Sum)
+            let is_long = |step: &ScriptStep| match &step.operation {
+                Operation::Value { text, .. } => text.contains('7') && text.len() > 6,
+                _ => false,
+            };
+            script.steps.iter().any(is_long) && asks(script, Command::Sum)
         });
         let text = text(&long);
         let value = text.lines().nth(1).expect("a value");
@@ -328,49 +386,59 @@ mod tests {
     #[test]
     fn a_long_line_becomes_as_short_as_it_may_be() {
         let is_long = |script: &Script| {
-            let is = |act: &Act| matches!(act.deed, Deed::Long(_, 1_000..));
-            script.acts.iter().any(is)
+            let is = |step: &ScriptStep| matches!(step.operation, Operation::Long(_, 1_000..));
+            script.steps.iter().any(is)
         };
         let line = smallest("long-lines", is_long);
-        let deeds: Vec<_> = line.acts.iter().map(|act| &act.deed).collect();
-        assert!(matches!(deeds[..], [Deed::Long(_, 1_000)]), "{deeds:?}");
+        let operations: Vec<_> = line.steps.iter().map(|step| &step.operation).collect();
+        assert!(
+            matches!(operations[..], [Operation::Long(_, 1_000)]),
+            "{operations:?}"
+        );
     }
 
     #[test]
     fn a_client_that_comes_again_becomes_one_that_stayed() {
         let script = Script {
-            acts: vec![
-                Act::plain(0, Deed::Ask(Command::Count, Later::No)),
-                Act::plain(1, Deed::Exit { eof: false }),
-                Act::plain(1, Deed::Ask(Command::Sum, Later::No)),
+            steps: vec![
+                ScriptStep::plain(0, Operation::Ask(Command::Count, Wait::AtOnce)),
+                ScriptStep::plain(1, Operation::Exit { eof: false }),
+                ScriptStep::plain(1, Operation::Ask(Command::Sum, Wait::AtOnce)),
             ],
             ..Script::default()
         };
         let stayed = [
-            Act::plain(0, Deed::Ask(Command::Count, Later::No)),
-            Act::plain(0, Deed::Ask(Command::Sum, Later::No)),
+            ScriptStep::plain(0, Operation::Ask(Command::Count, Wait::AtOnce)),
+            ScriptStep::plain(0, Operation::Ask(Command::Sum, Wait::AtOnce)),
         ];
         assert!(
             reductions(&script)
                 .iter()
-                .any(|script| script.acts == stayed)
+                .any(|script| script.steps == stayed)
         );
     }
 
     #[test]
     fn a_client_that_need_not_go_on_waits_for_its_reply() {
-        let is_bad = |act: &Act| matches!(&act.deed, Deed::Bad(line, _) if line.is_empty());
+        let is_bad = |step: &ScriptStep| match &step.operation {
+            Operation::Bad(line, _) => line.is_empty(),
+            _ => false,
+        };
         let script = Script {
-            acts: vec![
-                Act::plain(0, Deed::Bad(Vec::new(), Later::Yes)),
-                Act::plain(1, Deed::Ask(Command::Count, Later::Yes)),
+            steps: vec![
+                ScriptStep::plain(0, Operation::Bad(Vec::new(), Wait::Deferred)),
+                ScriptStep::plain(1, Operation::Ask(Command::Count, Wait::Deferred)),
             ],
             ..Script::default()
         };
-        let mut fails = |script: &Script| script.acts.len() == 2 && script.acts.iter().any(is_bad);
+        let mut fails =
+            |script: &Script| script.steps.len() == 2 && script.steps.iter().any(is_bad);
         let deadline = Instant::now() + Duration::from_secs(60);
-        let smallest = Shrinker::new(&mut fails, deadline).reduce(script, reductions);
-        assert!(!smallest.acts.iter().any(Act::is_later), "{smallest:?}");
+        let smallest = Shrinker::new(&mut fails, deadline).smallest(script);
+        assert!(
+            !smallest.steps.iter().any(ScriptStep::is_deferred),
+            "{smallest:?}"
+        );
     }
 
     #[test]

@@ -1,53 +1,10 @@
-//! From a script to a transcript in which every reply that is due is waited for.
+//! From a script to the transcript in which every reply that is expected is waited for.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::script::{Act, Command, Deed, Later, Script};
+use super::script::{Command, Operation, Script, ScriptStep};
 use crate::transcript::{Action, Expectation, Expected, Piece, Step, StepKind, Transcript};
-
-/// What an expectation waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Due {
-    /// The reply to `count`.
-    Count,
-    /// The reply to `sum`.
-    Sum,
-    /// The reply to `mean`.
-    Mean,
-    /// The reply to `stddev`.
-    Stddev,
-    /// The exit line.
-    Exit,
-    /// An error line.
-    Error,
-    /// The line of the secondary port.
-    Means,
-    /// Of that line, only the deviation; no expectation waits for it alone.
-    MeansStddev,
-    /// The end of the stream.
-    Eof,
-}
-
-impl From<Command> for Due {
-    fn from(command: Command) -> Due {
-        match command {
-            Command::Count => Due::Count,
-            Command::Sum => Due::Sum,
-            Command::Mean => Due::Mean,
-            Command::Stddev => Due::Stddev,
-        }
-    }
-}
-
-/// A transcript, and what its expectations wait for, in order.
-#[derive(Clone, Debug)]
-pub struct Written {
-    /// The transcript.
-    pub transcript: Transcript,
-    /// One for each expectation.
-    pub dues: Vec<Due>,
-}
 
 /// Between pieces of a line: enough for a server to read the first.
 const BETWEEN_PIECES: Duration = Duration::from_millis(2);
@@ -59,21 +16,20 @@ const BETWEEN_LINES: Duration = Duration::from_millis(10);
 const BEFORE_QUESTION: Duration = Duration::from_millis(300);
 
 /// Writes a script as a transcript. Numbers are left to the model.
-pub fn write(title: &str, script: &Script) -> Written {
+pub fn write(title: &str, script: &Script) -> Transcript {
     let mut writer = Writer {
         script,
         steps: Vec::new(),
-        dues: Vec::new(),
         open: BTreeMap::new(),
         names: 0,
         asked: false,
     };
     match &script.cuts {
         Some(cuts) => writer.segments(cuts),
-        None => script.acts.iter().for_each(|act| writer.act(act)),
+        None => script.steps.iter().for_each(|step| writer.perform(step)),
     }
     writer.end();
-    let (mut steps, dues) = (writer.steps, writer.dues);
+    let mut steps = writer.steps;
     if writer.names == 1 {
         rename(&mut steps, "a", "");
     }
@@ -82,19 +38,15 @@ pub fn write(title: &str, script: &Script) -> Written {
     }
     // The plan reports by position, and compares positions.
     number(&mut steps, &mut 0);
-    Written {
-        transcript: Transcript {
-            title: title.to_owned(),
-            steps,
-        },
-        dues,
+    Transcript {
+        title: title.to_owned(),
+        steps,
     }
 }
 
 struct Writer<'a> {
     script: &'a Script,
     steps: Vec<Step>,
-    dues: Vec<Due>,
     open: BTreeMap<u8, Open>,
     /// How many names have been given away.
     names: usize,
@@ -104,11 +56,11 @@ struct Writer<'a> {
 
 struct Open {
     name: String,
-    owed: VecDeque<Due>,
+    owed: VecDeque<Expectation>,
     values: u64,
 }
 
-fn act(connection: &str, action: Action) -> Step {
+fn on(connection: &str, action: Action) -> Step {
     Step {
         span: 0..0,
         kind: StepKind::Act {
@@ -127,8 +79,8 @@ fn name(index: usize) -> String {
 }
 
 impl Writer<'_> {
-    fn session(&mut self, session: u8) -> &mut Open {
-        self.open.entry(session).or_insert_with(|| {
+    fn client(&mut self, client: u8) -> &mut Open {
+        self.open.entry(client).or_insert_with(|| {
             self.names += 1;
             Open {
                 name: name(self.names - 1),
@@ -138,168 +90,159 @@ impl Writer<'_> {
         })
     }
 
-    fn is_heard(&self, session: u8) -> bool {
-        self.script.heard.is_none_or(|heard| session < heard)
+    fn reads(&self, client: u8) -> bool {
+        self.script.readers.is_none_or(|readers| client < readers)
     }
 
-    fn expect(&mut self, name: &str, due: Due) {
-        let what = match due {
-            Due::Count | Due::Sum | Due::Mean | Due::Stddev => Expected::Model,
-            Due::Exit => Expected::Exit(None),
-            Due::Error => Expected::Error,
-            Due::Means | Due::MeansStddev => Expected::Means {
-                more: None,
-                numbers: None,
-            },
-            Due::Eof => Expected::Eof,
-        };
-        let numeric = !matches!(due, Due::Error | Due::Eof | Due::Count);
-        let expectation = Expectation {
+    fn expect(&mut self, name: &str, expectation: Expectation) {
+        self.steps.push(on(name, Action::Expect(expectation)));
+    }
+
+    /// The expectation of a reply that holds a quantity.
+    fn quantity(&self, what: Expected) -> Expectation {
+        Expectation {
             what,
-            precisely: numeric && self.script.precisely,
+            precisely: self.script.precisely,
             in_shape: false,
-        };
-        self.dues.push(due);
-        self.steps.push(act(name, Action::Expect(expectation)));
+        }
     }
 
-    /// Waits for all that a session is owed.
-    fn collect(&mut self, session: u8) {
-        if let Some(open) = self.open.get_mut(&session) {
+    /// The reply to an operation, if it has one.
+    fn reply(&self, operation: &Operation) -> Option<Expectation> {
+        Some(match operation {
+            Operation::Ask(Command::Count, _) => simply(Expected::Model),
+            Operation::Ask(..) => self.quantity(Expected::Model),
+            Operation::Bad(..) | Operation::Long(..) => simply(Expected::Error),
+            Operation::Exit { .. } => self.quantity(Expected::Exit(None)),
+            _ => return None,
+        })
+    }
+
+    /// Waits for all replies that a client is owed.
+    fn collect(&mut self, client: u8) {
+        if let Some(open) = self.open.get_mut(&client) {
             let (name, owed) = (open.name.clone(), std::mem::take(&mut open.owed));
-            if self.is_heard(session) {
-                owed.into_iter().for_each(|due| self.expect(&name, due));
+            if self.reads(client) {
+                owed.into_iter().for_each(|reply| self.expect(&name, reply));
             }
         }
     }
 
-    fn act(&mut self, step: &Act) {
-        let session = step.session;
-        match &step.deed {
-            Deed::Query => return self.query(),
-            // A quantity that is undefined has a choice of forms; who asks for the best one does not ask for these.
-            Deed::Ask(command, _) if self.script.precisely => {
-                let values = self.session(session).values;
-                let fewest = [0, 0, 1, 2][*command as usize];
-                if values < fewest {
-                    return;
+    fn perform(&mut self, step: &ScriptStep) {
+        if self.says_nothing(step) {
+            return;
+        }
+        let client = step.client;
+        if step.is_query() {
+            return self.query();
+        }
+        let name = self.client(client).name.clone();
+        if let Some(line) = step.line(self.script.negative) {
+            self.line(&name, &line, step.value().map_or(1, |(_, times)| times));
+            if self.script.paced && self.script.readers.is_none() {
+                self.steps.push(on(&name, Action::Pause(BETWEEN_LINES)));
+            }
+        }
+        let reply = self.reply(&step.operation);
+        self.client(client).owed.extend(reply);
+        match &step.operation {
+            Operation::Value { times, .. } => self.client(client).values += u64::from(*times),
+            Operation::Ask(..) | Operation::Bad(..) if step.is_deferred() => {}
+            Operation::Ask(..) | Operation::Bad(..) => self.collect(client),
+            Operation::Long(byte, times) => {
+                let pieces = vec![bytes(vec![*byte], *times), bytes(b"\n".to_vec(), 1)];
+                self.steps.push(on(&name, Action::SendPieces(pieces)));
+                self.collect(client);
+            }
+            Operation::Part(part) => {
+                self.send(&name, vec![bytes(part.clone(), 1)]);
+                // What follows would be the rest of that line.
+                self.half_close(client);
+            }
+            Operation::Exit { eof } => {
+                self.collect(client);
+                if self.reads(client) {
+                    if *eof {
+                        self.expect(&name, simply(Expected::Eof));
+                    }
+                    self.open.remove(&client);
+                } else {
+                    self.leave(client, Action::Close);
                 }
             }
-            Deed::Exit { .. } if self.script.precisely && self.session(session).values < 2 => {
-                return;
-            }
-            // Whether a session without values counts is another clause's question.
-            Deed::Exit { .. }
-                if self.script.acts.iter().any(Act::is_query)
-                    && self.session(session).values == 0 =>
-            {
-                return;
+            Operation::HalfClose => self.half_close(client),
+            Operation::Close => self.leave(client, Action::Close),
+            Operation::Reset => self.leave(client, Action::Reset),
+            Operation::Query => {}
+        }
+    }
+
+    /// Whether a step is left out of the transcript.
+    fn says_nothing(&mut self, step: &ScriptStep) -> bool {
+        let precisely = self.script.precisely;
+        let values = match step.operation {
+            Operation::Ask(..) | Operation::Exit { .. } => self.client(step.client).values,
+            _ => 0,
+        };
+        match &step.operation {
+            // A quantity that is undefined has a choice of forms, none of them the best.
+            Operation::Ask(command, _) if precisely => values < [0, 0, 1, 2][*command as usize],
+            Operation::Exit { .. } if precisely => values < 2,
+            // Whether a session without values counts is a question of another clause.
+            Operation::Exit { .. } => {
+                values == 0 && self.script.steps.iter().any(ScriptStep::is_query)
             }
             // Only a session that has begun can end.
-            Deed::HalfClose | Deed::Close | Deed::Reset if !self.open.contains_key(&session) => {
-                return;
+            Operation::HalfClose | Operation::Close | Operation::Reset => {
+                !self.open.contains_key(&step.client)
             }
-            _ => {}
-        }
-        let name = self.session(session).name.clone();
-        if let Some(line) = step.line(self.script.negative) {
-            self.line(&name, &line, &step.deed);
-            if self.script.patient && self.script.heard.is_none() {
-                self.steps.push(act(&name, Action::Pause(BETWEEN_LINES)));
-            }
-        }
-        let mut owe = |due| self.session(session).owed.push_back(due);
-        match &step.deed {
-            Deed::Value { times, .. } => self.session(session).values += u64::from(*times),
-            Deed::Ask(command, later) => {
-                owe((*command).into());
-                if *later == Later::No {
-                    self.collect(session);
-                }
-            }
-            Deed::Bad(_, later) => {
-                owe(Due::Error);
-                if *later == Later::No {
-                    self.collect(session);
-                }
-            }
-            Deed::Long(octet, times) => {
-                owe(Due::Error);
-                let pieces = vec![octets(vec![*octet], *times), octets(b"\n".to_vec(), 1)];
-                self.steps.push(act(&name, Action::SendPieces(pieces)));
-                self.collect(session);
-            }
-            Deed::Part(part) => {
-                self.send(&name, vec![octets(part.clone(), 1)]);
-                // What follows would be the rest of that line.
-                self.half_close(session);
-            }
-            Deed::Exit { eof } => {
-                owe(Due::Exit);
-                self.collect(session);
-                if self.is_heard(session) {
-                    if *eof {
-                        self.expect(&name, Due::Eof);
-                    }
-                    self.open.remove(&session);
-                } else {
-                    self.leave(session, Action::Close);
-                }
-            }
-            Deed::HalfClose => self.half_close(session),
-            Deed::Close => self.leave(session, Action::Close),
-            Deed::Reset => self.leave(session, Action::Reset),
-            Deed::Query => {}
+            _ => false,
         }
     }
 
-    fn half_close(&mut self, session: u8) {
-        let name = self.session(session).name.clone();
-        self.steps.push(act(&name, Action::HalfClose));
-        self.collect(session);
-        if self.is_heard(session) {
-            self.expect(&name, Due::Eof);
-            self.open.remove(&session);
+    fn half_close(&mut self, client: u8) {
+        let name = self.client(client).name.clone();
+        self.steps.push(on(&name, Action::HalfClose));
+        self.collect(client);
+        if self.reads(client) {
+            self.expect(&name, simply(Expected::Eof));
+            self.open.remove(&client);
         } else {
-            self.leave(session, Action::Close);
+            self.leave(client, Action::Close);
         }
     }
 
-    fn leave(&mut self, session: u8, how: Action) {
-        if let Some(open) = self.open.remove(&session) {
-            self.steps.push(act(&open.name, how));
+    fn leave(&mut self, client: u8, how: Action) {
+        if let Some(open) = self.open.remove(&client) {
+            self.steps.push(on(&open.name, how));
         }
     }
 
     fn query(&mut self) {
         if self.asked {
-            self.expect("meta", Due::Eof);
+            self.expect("meta", simply(Expected::Eof));
         }
-        if self.script.patient {
-            self.steps.push(act("meta", Action::Pause(BEFORE_QUESTION)));
+        if self.script.paced {
+            self.steps.push(on("meta", Action::Pause(BEFORE_QUESTION)));
         }
-        self.expect("meta", Due::Means);
+        let line = self.quantity(Expected::Means {
+            more: None,
+            numbers: None,
+        });
+        self.expect("meta", line);
         self.asked = true;
     }
 
-    fn line(&mut self, name: &str, line: &[u8], deed: &Deed) {
-        let whole = [line, b"\n"].concat();
-        match deed {
-            Deed::Value { times: 2.., .. } => {
-                let Deed::Value { times, .. } = deed else {
-                    return;
-                };
-                self.send(name, vec![octets(whole, *times)]);
-            }
-            _ if !self.script.packed && is_typeable(line) => {
-                let text = String::from_utf8_lossy(line).into_owned();
-                self.steps.push(act(name, Action::SendLine(text)));
-            }
-            _ => self.send(name, vec![octets(whole, 1)]),
+    fn line(&mut self, name: &str, line: &[u8], times: u32) {
+        if times == 1 && !self.script.packed && is_typeable(line) {
+            let text = String::from_utf8_lossy(line).into_owned();
+            self.steps.push(on(name, Action::SendLine(text)));
+        } else {
+            self.send(name, vec![bytes([line, b"\n"].concat(), times)]);
         }
     }
 
-    /// Sends octets; in a packed script together with what was sent just before.
+    /// Sends bytes; in a packed script together with what was sent just before.
     fn send(&mut self, name: &str, mut pieces: Vec<Piece>) {
         if self.script.packed
             && let Some(Step {
@@ -317,37 +260,36 @@ impl Writer<'_> {
                     octets: end,
                     times: 1,
                 }),
-                Some(Piece::Octets { octets, times: 1 }),
+                Some(Piece::Octets {
+                    octets: bytes,
+                    times: 1,
+                }),
             ) = (before.last_mut(), pieces.first())
             {
-                end.extend(octets);
+                end.extend(bytes);
                 pieces.remove(0);
             }
             before.append(&mut pieces);
             return;
         }
-        self.steps.push(act(name, Action::SendPieces(pieces)));
+        self.steps.push(on(name, Action::SendPieces(pieces)));
     }
 
-    /// One session, its octets cut without regard to lines, its replies read at the end.
+    /// One session, its bytes cut without regard to lines, its replies read at the end.
     fn segments(&mut self, cuts: &[u16]) {
         let mut all = Vec::new();
-        let mut dues = Vec::new();
-        for act in &self.script.acts {
-            let Some(line) = act.line(self.script.negative) else {
+        let mut owed = Vec::new();
+        for step in &self.script.steps {
+            let Some(line) = step.line(self.script.negative) else {
                 continue;
             };
             all.extend([line, b"\n".to_vec()].concat());
-            match &act.deed {
-                Deed::Ask(command, _) => dues.push((*command).into()),
-                Deed::Bad(..) => dues.push(Due::Error),
-                _ => {}
-            }
+            owed.extend(self.reply(&step.operation));
         }
         if all.is_empty() {
             return;
         }
-        let name = self.session(0).name.clone();
+        let name = self.client(0).name.clone();
         let mut places: Vec<usize> = cuts
             .iter()
             .map(|&cut| usize::from(cut) % all.len())
@@ -357,36 +299,45 @@ impl Writer<'_> {
         places.dedup();
         for (index, pair) in places.windows(2).enumerate() {
             if index > 0 {
-                self.steps.push(act(&name, Action::Pause(BETWEEN_PIECES)));
+                self.steps.push(on(&name, Action::Pause(BETWEEN_PIECES)));
             }
-            let piece = octets(all[pair[0]..pair[1]].to_vec(), 1);
-            self.steps.push(act(&name, Action::SendPieces(vec![piece])));
+            let piece = bytes(all[pair[0]..pair[1]].to_vec(), 1);
+            self.steps.push(on(&name, Action::SendPieces(vec![piece])));
         }
-        dues.into_iter().for_each(|due| self.expect(&name, due));
+        owed.into_iter().for_each(|reply| self.expect(&name, reply));
     }
 
     /// Nothing may be left unread.
     fn end(&mut self) {
-        for session in self.open.keys().copied().collect::<Vec<_>>() {
-            if self.is_heard(session) {
-                self.collect(session);
+        for client in self.open.keys().copied().collect::<Vec<_>>() {
+            if self.reads(client) {
+                self.collect(client);
             } else {
-                self.leave(session, Action::Close);
+                self.leave(client, Action::Close);
             }
         }
     }
 }
 
-fn octets(octets: Vec<u8>, times: u32) -> Piece {
+/// An expectation of which there is only one degree.
+fn simply(what: Expected) -> Expectation {
+    Expectation {
+        what,
+        precisely: false,
+        in_shape: false,
+    }
+}
+
+fn bytes(bytes: Vec<u8>, times: u32) -> Piece {
     Piece::Octets {
-        octets,
+        octets: bytes,
         times: times as usize,
     }
 }
 
 /// Whether `> TEXT` can stand for a line: comments and spaces at the end are not sent.
 fn is_typeable(line: &[u8]) -> bool {
-    let visible = |octet: &u8| matches!(octet, b' '..=b'~') && !b"#\"".contains(octet);
+    let visible = |byte: &u8| matches!(byte, b' '..=b'~') && !b"#\"".contains(byte);
     line.iter().all(visible) && line.last() != Some(&b' ')
 }
 
@@ -402,7 +353,10 @@ fn rename(steps: &mut [Step], from: &str, to: &str) {
 
 /// Puts everything before the first question to the secondary port into one block.
 fn together(mut steps: Vec<Step>) -> Vec<Step> {
-    let is_question = |step: &Step| matches!(&step.kind, StepKind::Act { connection, .. } if connection == "meta");
+    let is_question = |step: &Step| match &step.kind {
+        StepKind::Act { connection, .. } => connection == "meta",
+        _ => false,
+    };
     let asked = steps.iter().position(is_question).unwrap_or(steps.len());
     let rest = steps.split_off(asked);
     let block = Step {

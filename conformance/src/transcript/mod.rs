@@ -67,7 +67,7 @@ fn any_step(steps: &[Step], found: &impl Fn(&StepKind) -> bool) -> bool {
 }
 
 /// One step and where it stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Step {
     /// Octet range of the step in the text that was parsed, without comment and line end; of a block, its opening line.
     pub span: Range<usize>,
@@ -76,7 +76,7 @@ pub struct Step {
 }
 
 /// What a step does.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum StepKind {
     /// One action on one connection.
     Act {
@@ -105,7 +105,7 @@ pub enum StepKind {
 }
 
 /// An action on a connection.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// `open`: connect now.
     Open(Port),
@@ -128,7 +128,7 @@ pub enum Action {
 }
 
 /// What can be seen of, or done to, the process of a server that the runner has started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Check {
     /// Every child that has ended is reaped, but for two at most while clients connect.
     Reaped,
@@ -173,7 +173,7 @@ impl Check {
 }
 
 /// The two ports of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Port {
     /// Takes values and commands.
     Primary,
@@ -182,7 +182,7 @@ pub enum Port {
 }
 
 /// A part of what `>>` sends.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Piece {
     /// Octets, repeated.
     Octets {
@@ -196,7 +196,7 @@ pub enum Piece {
 }
 
 /// What the next line, or the end, must be.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Expectation {
     /// What is expected.
     pub what: Expected,
@@ -207,7 +207,7 @@ pub struct Expectation {
 }
 
 /// The kinds of expectations.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Expected {
     /// A number, written out.
     Number(Literal),
@@ -239,7 +239,7 @@ pub enum Expected {
 }
 
 /// A number as the transcript writes it: a finite decimal, `inf`, `-inf`, `nan` for an undefined quantity, or, among the numbers of a line, `any`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Literal(pub String);
 
 impl Literal {
