@@ -6,7 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::judge::Mismatch;
+use crate::judge::{Demanded, Mismatch, WrongNumber};
+use crate::model::Quantity;
 use crate::runner::{CaseResult, Expected, Failure, Outcome};
 
 /// Takes the blame from cases that fail because of another clause that fails in the same run. Each of
@@ -21,14 +22,10 @@ pub fn attribute(results: &mut [CaseResult<'_>]) {
         .iter_mut()
         .filter(|result| result.outcome.is_failure())
     {
-        let causes = causes(result);
-        let slug = result.case.clause.slug.as_str();
-        if causes.iter().any(|(cause, _)| *cause == slug) {
-            continue;
-        }
-        let cause = causes
+        let cause = causes(result)
             .into_iter()
-            .find(|(cause, _)| failing.contains(*cause));
+            .find(|(cause, _)| failing.contains(*cause))
+            .filter(|(cause, _)| *cause != result.case.clause.slug);
         if let Some((cause, why)) = cause {
             result.outcome = Outcome::Skip;
             result.failure = None;
@@ -46,19 +43,77 @@ fn causes(result: &CaseResult<'_>) -> Vec<(&'static str, &'static str)> {
         causes.extend(["line.pipelining", "line.segments"].map(|clause| (clause, BY_ITSELF)));
     }
     if let Some(failure) = &result.failure {
-        if failure.half_closed && says_too_much(failure) {
-            causes.push((
-                "session.eof",
-                "the server goes on talking behind the client's end",
-            ));
-        }
-        if failure.unread && failure.outcome == Outcome::Reset {
-            const WHY: &str = "the server resets a connection with unread input";
-            causes.extend([("session.delivery", WHY), ("meta.input", WHY)]);
-        }
+        causes.extend(
+            RULES
+                .iter()
+                .filter(|rule| (rule.holds)(failure))
+                .map(|rule| (rule.clause, rule.why)),
+        );
     }
     causes
 }
+
+/// What a failure looks like that another clause explains, if that fails too.
+struct Rule {
+    clause: &'static str,
+    why: &'static str,
+    holds: fn(&Failure) -> bool,
+}
+
+const RULES: &[Rule] = &[
+    Rule {
+        clause: "session.eof",
+        why: "the server goes on talking behind the client's end",
+        holds: |failure| failure.half_closed && says_too_much(failure),
+    },
+    Rule {
+        clause: "session.delivery",
+        why: "the server resets a connection with unread input",
+        holds: |failure| failure.unread && failure.outcome == Outcome::Reset,
+    },
+    Rule {
+        clause: "meta.input",
+        why: "the server resets a connection with unread input",
+        holds: |failure| failure.unread && failure.outcome == Outcome::Reset,
+    },
+    Rule {
+        clause: "number.form",
+        why: "a number has too few digits",
+        holds: |failure| {
+            matches!(
+                failure.mismatch,
+                Some(Mismatch::Number(_, WrongNumber::Coarse(_)))
+            )
+        },
+    },
+    Rule {
+        clause: "number.undefined",
+        why: "what is undefined gets no reply",
+        holds: |failure| {
+            failure.outcome == Outcome::Timeout
+                && matches!(
+                    failure.expected,
+                    Expected::Reply(Demanded::Quantity(Quantity::Undefined))
+                )
+        },
+    },
+    Rule {
+        clause: "session.exit-line",
+        why: "the exit line does not hold count, mean and deviation",
+        holds: |failure| matches!(failure.expected, Expected::Reply(Demanded::Exit { .. })),
+    },
+    Rule {
+        clause: "meta.line",
+        why: "the secondary port does not send one line of three numbers",
+        holds: |failure| {
+            failure.secondary
+                && !matches!(
+                    failure.mismatch,
+                    Some(Mismatch::Number(..) | Mismatch::Shape)
+                )
+        },
+    },
+];
 
 /// Whether a line came where the end was expected, or nothing.
 fn says_too_much(failure: &Failure) -> bool {

@@ -3,7 +3,7 @@
 //! [`crate::runner::probe`] learns it before the first case, and MUST cases are judged through it.
 //! The exact words of the two dialects stay the matter of SHOULD clauses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,10 @@ pub struct Profile {
     /// The shape of the line with which it answers each value; absent where it answers none.
     #[serde(default)]
     pub acknowledgement: Option<String>,
+    /// The shapes of the lines that follow its replies although nothing asked for them. Cases about
+    /// something else read them away.
+    #[serde(default)]
+    pub noise: BTreeSet<String>,
     /// What its replies to bad lines have in common.
     #[serde(default)]
     pub error: ErrorForm,
@@ -72,6 +76,7 @@ impl Profile {
             dialect,
             greeting,
             acknowledgement: None,
+            noise: BTreeSet::new(),
             error: ErrorForm::default(),
             undefined: None,
             shapes: BTreeMap::new(),
@@ -81,13 +86,7 @@ impl Profile {
     /// Whether a line may be taken for the reply to a good line, by the shapes that were learned.
     pub fn looks_like_reply(&self, line: &[u8]) -> bool {
         let shape = shape(line);
-        let replies = [
-            LineKind::Count,
-            LineKind::Sum,
-            LineKind::Mean,
-            LineKind::Stddev,
-        ];
-        let mut known = replies.iter().filter_map(|kind| self.shapes.get(kind));
+        let mut known = self.shapes.values();
         known.any(|known| *known == shape) || self.acknowledgement.as_ref() == Some(&shape)
     }
 

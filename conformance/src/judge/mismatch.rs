@@ -56,6 +56,8 @@ pub enum WrongNumber {
     /// It is close to this one, but neither the nearest binary64 nor the exact value rounded to the
     /// decimals shown.
     Imprecise(Quantity),
+    /// It is this one, cut or rounded to fewer digits than every server has to show.
+    Coarse(Quantity),
     /// It is a number although the quantity is undefined.
     Undefined,
     /// It is not the count from before the case plus the means that the case added.

@@ -363,7 +363,10 @@ pub fn judge_quantity(
             if is_close(decimal, real) || is_precise(decimal, real, exact) {
                 Ok(())
             } else {
-                Err(other())
+                Err(match is_coarse(decimal, real) {
+                    true => WrongNumber::Coarse(quantity.clone()),
+                    false => other(),
+                })
             }
         }
     }
@@ -381,6 +384,11 @@ fn is_rounded(decimal: &Decimal, real: &Real) -> bool {
         Some(decimals @ 2..) => real.is_within(&half_unit(decimals), &decimal.value),
         _ => false,
     }
+}
+
+/// The exact number, rounded to one decimal.
+fn is_coarse(decimal: &Decimal, real: &Real) -> bool {
+    decimal.decimals == Some(1) && real.is_within(&half_unit(1), &decimal.value)
 }
 
 /// The number of the server is the exact one as well as its form can tell.

@@ -135,6 +135,9 @@ fn wrong_number(wrong: &WrongNumber) -> String {
         WrongNumber::Imprecise(exact) => format!(
             "close, but {exact} is expected, or that rounded to the decimals shown, two at least"
         ),
+        WrongNumber::Coarse(exact) => format!(
+            "right as far as it goes, but {exact} is expected with two decimals or six digits at least"
+        ),
         WrongNumber::Undefined => "the quantity is undefined, `nan` is expected".to_owned(),
         WrongNumber::Count { expected, added } => {
             format!("{expected} is expected, {added} more than before the case")

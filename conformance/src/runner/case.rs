@@ -1,6 +1,6 @@
 //! Carrying out the plan of one case.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -92,6 +92,7 @@ struct Client {
     greeting: VecDeque<String>,
     /// What is not sent yet of a line, where lines are sent one by one.
     partial: Vec<u8>,
+    secondary: bool,
     half_closed: bool,
     /// Lines that acknowledge values which the transcript has not come to.
     acknowledgements_read: usize,
@@ -99,16 +100,24 @@ struct Client {
 
 impl Client {
     fn next_line(&mut self, timeout: Duration) -> Next {
+        self.next_line_but(&BTreeSet::new(), timeout)
+    }
+
+    /// The next line that has none of these shapes.
+    fn next_line_but(&mut self, noise: &BTreeSet<String>, timeout: Duration) -> Next {
         loop {
             let next = self.connection.next_line(timeout);
             match (&next, self.greeting.front()) {
+                (Next::Line(line), None) if !noise.is_empty() && noise.contains(&shape(line)) => {}
                 (Next::Line(line), Some(known)) if *known == shape(line) => {
                     self.greeting.pop_front();
                 }
-                _ => {
+                (Next::Line(_), _) => {
                     self.greeting.clear();
                     return next;
                 }
+                // A greeting may come late.
+                _ => return next,
             }
         }
     }
@@ -134,11 +143,16 @@ impl Client {
     ///
     /// # Errors
     /// What came in place of one of them.
-    fn skip_acknowledgements(&mut self, values: usize, timeout: Duration) -> Result<(), Next> {
+    fn skip_acknowledgements(
+        &mut self,
+        values: usize,
+        noise: &BTreeSet<String>,
+        timeout: Duration,
+    ) -> Result<(), Next> {
         let read = values.min(self.acknowledgements_read);
         self.acknowledgements_read -= read;
         for _ in read..values {
-            match self.next_line(timeout) {
+            match self.next_line_but(noise, timeout) {
                 Next::Line(_) => {}
                 next => return Err(next),
             }
@@ -232,6 +246,7 @@ impl Actor<'_> {
                 connection,
                 greeting,
                 partial: Vec::new(),
+                secondary: port == Port::Secondary,
                 half_closed: false,
                 acknowledgements_read: 0,
             },
@@ -276,11 +291,12 @@ impl Actor<'_> {
     fn expect(&mut self, step: &PlannedStep, demand: &Demand) -> StepResult {
         let timeout = self.scene.settings.timeout;
         let acknowledged = self.scene.acknowledged;
+        let noise = &self.scene.settings.profile.noise;
         let Some(client) = self.connections.get_mut(&step.connection) else {
             return Ok(());
         };
         if acknowledged
-            && let Err(next) = client.skip_acknowledgements(demand.values_before, timeout)
+            && let Err(next) = client.skip_acknowledgements(demand.values_before, noise, timeout)
         {
             return self.judge(step, demand, next);
         }
@@ -290,7 +306,12 @@ impl Actor<'_> {
                 client.connection.next_line(timeout)
             }
             Demanded::Nothing(duration) => {
-                match client.next_line(self.scene.settings.stretched(*duration)) {
+                let duration = self.scene.settings.stretched(*duration);
+                let next = match demand.precisely {
+                    true => client.next_line(duration),
+                    false => client.next_line_but(noise, duration),
+                };
+                match next {
                     Next::Silence(rest) if rest.is_empty() => return Ok(()),
                     Next::Line(_) if acknowledged && !demand.precisely => {
                         client.acknowledgements_read += 1;
@@ -304,12 +325,12 @@ impl Actor<'_> {
                 end.map_or(Next::Silence(Vec::new()), |end| Next::End(end, Vec::new()))
             }
             Demanded::Eof if acknowledged => loop {
-                match client.next_line(timeout) {
+                match client.next_line_but(noise, timeout) {
                     Next::Line(_) => {}
                     next => break next,
                 }
             },
-            _ => client.next_line(timeout),
+            _ => client.next_line_but(noise, timeout),
         };
         self.judge(step, demand, next)
     }
@@ -344,6 +365,7 @@ impl Actor<'_> {
         Err(Box::new(Failure {
             mismatch,
             late,
+            secondary: client.is_some_and(|client| client.secondary),
             half_closed: client.is_some_and(|client| client.half_closed),
             unread: demand.may_reset,
             ..Failure::new(outcome, step.span.clone(), expected, observed)
@@ -404,12 +426,13 @@ impl Actor<'_> {
             return Ok(());
         };
         let timeout = self.scene.settings.timeout;
+        let noise = &self.scene.settings.profile.noise;
         let values = branches.first().map_or(0, |branch| values_before(branch));
         let next = match self.scene.acknowledged {
-            true => client.skip_acknowledgements(values, timeout),
+            true => client.skip_acknowledgements(values, noise, timeout),
             false => Ok(()),
         };
-        let next = next.map_or_else(|next| next, |()| client.next_line(timeout));
+        let next = next.map_or_else(|next| next, |()| client.next_line_but(noise, timeout));
         let mut first_failure = None;
         for branch in branches {
             let Some((first, rest)) = branch.split_first() else {
@@ -450,12 +473,13 @@ impl Actor<'_> {
                 settings.stretched(LAST_WORDS)
             };
             loop {
-                match client.next_line(settle) {
+                match client.next_line_but(&settings.profile.noise, settle) {
                     Next::Line(_) if self.scene.acknowledged => {}
                     Next::Line(line) => {
                         let last = last_step(&plan.steps, *id).unwrap_or(&plan.steps[0]);
                         return Err(Box::new(Failure {
                             mismatch: Some(Mismatch::Unexpected),
+                            secondary: client.secondary,
                             half_closed: true,
                             ..Failure::new(
                                 Outcome::Fail,

@@ -25,6 +25,8 @@ pub struct Failure {
     pub mismatch: Option<Mismatch>,
     /// What came after the time-out: the server is slow, not silent.
     pub late: Option<Late>,
+    /// Whether it was on the secondary port.
+    pub secondary: bool,
     /// Whether our direction of the connection had ended.
     pub half_closed: bool,
     /// Whether the client had sent what the server need not read.
@@ -162,6 +164,7 @@ impl Failure {
             observed,
             mismatch: None,
             late: None,
+            secondary: false,
             half_closed: false,
             unread: false,
         }

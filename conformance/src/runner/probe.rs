@@ -81,9 +81,19 @@ impl Probe {
     }
 
     fn line(&mut self, timeout: Duration) -> Option<Vec<u8>> {
-        match self.connection.next_line(timeout) {
-            Next::Line(line) => Some(line),
-            _ => None,
+        loop {
+            match self.connection.next_line(timeout) {
+                Next::Line(line) if self.profile.noise.contains(&shape(&line)) => {}
+                Next::Line(line) => return Some(line),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Whatever comes now was not asked for.
+    fn noise(&mut self) {
+        while let Some(line) = self.line(SETTLE) {
+            self.profile.noise.insert(shape(&line));
         }
     }
 
@@ -105,7 +115,8 @@ impl Probe {
         // Where no line holds a number, the first one is the reply, and a wrong one.
         let is_reply = |line: &Vec<u8>| judge::numbers(line).len() == 1;
         let reply = lines.iter().rposition(is_reply)?;
-        let greeting = &lines[..reply];
+        let (greeting, behind) = (&lines[..reply], &lines[reply + 1..]);
+        self.profile.noise = behind.iter().map(|line| shape(line)).collect();
         if greeting == [GREETING] {
             self.profile.dialect = Dialect::Classic;
         }
@@ -140,6 +151,7 @@ impl Probe {
         let mut errors = Vec::new();
         for line in BAD_LINES {
             errors.push(self.ask(line)?);
+            self.noise();
         }
         self.profile.error = ErrorForm::learn(&errors);
         self.connection.send(b"2\n");

@@ -95,7 +95,7 @@ pub(super) const NUMBER: &[Choice<NumberForm>] = &[
     ),
     breaking(
         "six-digits",
-        "number.form",
+        "number.digits",
         |value| general(value, 6),
         "Like %g: 987654321.75 is 9.87654e+08.",
     ),
@@ -311,7 +311,7 @@ pub(super) const RELABEL_AFTER: &[Choice<Option<u64>>] = &[
     ),
     breaking(
         "shape-changes",
-        "session.consistent",
+        "command.consistent",
         Some(20),
         "From the 21st session on replies have a label, or none if they had one.",
     ),
