@@ -18,10 +18,11 @@ use nix::unistd::{Pid, getppid, setpgid};
 use crate::config::Config;
 use crate::input::Input;
 use crate::log::describe;
+use crate::oom::Victims;
 use crate::record::Record;
 use crate::sandbox::Sandbox;
 use crate::session::{Progress, Session};
-use crate::sys::{self, Signals};
+use crate::sys::{self, Closing, Signals};
 
 /// Replies that wait to be sent together, in octets.
 const REPLIES_LEN: usize = 16 * 1024;
@@ -127,22 +128,35 @@ impl End {
 pub(crate) struct Inheritance {
     pub(crate) config: Config,
     pub(crate) signals: Signals,
+    /// Whether the fork put signals back to their default actions.
+    pub(crate) actions_are_reset: bool,
     pub(crate) records: PipeWriter,
+    /// What the parent knows the record of this session by.
+    pub(crate) secret: u64,
+    pub(crate) precautions: Precautions,
+    pub(crate) buffers: SessionBuffers,
+}
+
+/// How a session is kept from harming others.
+pub(crate) struct Precautions {
+    pub(crate) closing: Closing,
+    /// How it yields the processor: the parent comes first.
+    pub(crate) niceness: i32,
+    pub(crate) victims: Option<Victims>,
     pub(crate) sandbox: Option<Sandbox>,
-    pub(crate) workplace: Workplace,
 }
 
 /// All the memory that a session needs at first. It is made before the first fork and never touched
 /// by the parent, so that a child has pages of its own only of what it used.
-pub(crate) struct Workplace {
+pub(crate) struct SessionBuffers {
     session: Session,
     input: Input,
     replies: Vec<u8>,
 }
 
-impl Workplace {
+impl SessionBuffers {
     pub(crate) fn new(config: &Config) -> Self {
-        Workplace {
+        SessionBuffers {
             session: Session::new(config.dialect, config.max_line),
             input: Input::new(),
             replies: Vec::with_capacity(REPLIES_LEN),
@@ -155,7 +169,12 @@ pub(crate) fn run(stream: TcpStream, parent: Pid, mut inheritance: Inheritance) 
     let end = match set_up(&stream, &inheritance) {
         Err(errno) => End::NotStarted(errno),
         Ok(()) if getppid() != parent => End::Orphaned,
-        Ok(()) => match inheritance.sandbox.as_ref().map(Sandbox::confine_session) {
+        Ok(()) => match inheritance
+            .precautions
+            .sandbox
+            .as_ref()
+            .map(Sandbox::confine_session)
+        {
             Some(Err(_)) => End::NotConfined,
             None | Some(Ok(())) => serve(&stream, &mut inheritance),
         },
@@ -168,8 +187,15 @@ fn set_up(stream: &TcpStream, inheritance: &Inheritance) -> Result<(), Errno> {
     // group would die of it.
     setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
     die_with_parent()?;
-    inheritance.signals.restore()?;
-    sys::close_all_but([stream.as_fd(), inheritance.records.as_fd()])?;
+    inheritance.signals.reset(inheritance.actions_are_reset)?;
+    let precautions = &inheritance.precautions;
+    if let Some(victims) = &precautions.victims {
+        victims.volunteer();
+    }
+    // At the highest niceness there is none beyond it, and that is no reason not to serve.
+    let _ = sys::set_niceness(precautions.niceness);
+    let kept = [stream.as_fd(), inheritance.records.as_fd()];
+    precautions.closing.close_all_but(kept)?;
     set_options(stream, inheritance.config.idle_timeout)
         .map_err(|error| Errno::try_from(error).unwrap_or(Errno::UnknownErrno))
 }
@@ -203,7 +229,7 @@ fn serve(stream: &TcpStream, inheritance: &mut Inheritance) -> End {
         Err(error) if error.kind() == ErrorKind::WouldBlock => End::Unread,
         Err(_) => End::ConnectionLost,
     };
-    let input = &mut inheritance.workplace.input;
+    let input = &mut inheritance.buffers.input;
     match end {
         End::Exit => linger(stream, input, LINGER_IDLE),
         End::Idle => linger(stream, input, LINGER_IDLE_AGAIN),
@@ -214,11 +240,11 @@ fn serve(stream: &TcpStream, inheritance: &mut Inheritance) -> End {
 
 /// The conversation; an error is one of the socket.
 fn converse(stream: &TcpStream, inheritance: &mut Inheritance) -> io::Result<End> {
-    let Workplace {
+    let SessionBuffers {
         session,
         input,
         replies,
-    } = &mut inheritance.workplace;
+    } = &mut inheritance.buffers;
     let mut replies = Replies {
         unsent: replies,
         stream,
@@ -251,7 +277,11 @@ fn converse(stream: &TcpStream, inheritance: &mut Inheritance) -> io::Result<End
                 count: summary.count,
                 mean: summary.mean,
             };
-            if inheritance.records.write_all(&record.encode()).is_err() {
+            if inheritance
+                .records
+                .write_all(&record.encode_sealed(inheritance.secret))
+                .is_err()
+            {
                 return Ok(End::NotRecorded);
             }
         }

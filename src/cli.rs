@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
 
 use crate::config::{Config, LEAST_MAX_LINE};
-use crate::log::{Format, Log, Verbosity};
+use crate::log::{self, Format, Log, LogSettings, Verbosity};
 use crate::protocol::Dialect;
 use crate::server;
 
@@ -145,8 +145,8 @@ fn line_limit() -> RangedU64ValueParser<usize> {
 
 /// Runs the server with `args`, the first of which is the name of the program, until it is stopped.
 ///
-/// The process must have a single thread, since the server forks; it must have no other children,
-/// since the server reaps them all.
+/// The process must have a single thread, since the server forks. Children that it has already are
+/// reaped when they end.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let config = match Arguments::try_parse_from(args).and_then(Arguments::into_config) {
         Ok(config) => config,
@@ -161,7 +161,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(server::Stop::Drained) => ExitCode::SUCCESS,
         Ok(server::Stop::AtOnce(signal)) => exit_code(128 + signal as i32),
         Err(error) => {
-            log.error(error);
+            Log::new(log).error(error);
             ExitCode::FAILURE
         }
     }
@@ -190,7 +190,7 @@ impl Arguments {
             sandbox: !self.no_sandbox,
             user: self.user,
             port_file: self.port_file,
-            log: Log {
+            log: LogSettings {
                 verbosity: match (self.quiet, self.verbose) {
                     (true, _) => Verbosity::Quiet,
                     (false, false) => Verbosity::Normal,
@@ -200,6 +200,7 @@ impl Arguments {
                     LogFormat::Text => Format::Text,
                     LogFormat::Json => Format::Json,
                 },
+                to_journal: log::goes_to_journal(),
             },
         };
         config

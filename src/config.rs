@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::log::Log;
+use crate::log::LogSettings;
 use crate::protocol::Dialect;
 
 /// What every server must accept: 79 octets and the LF.
@@ -37,7 +37,7 @@ pub(crate) struct Config {
     pub(crate) user: Option<String>,
     /// Where to write the addresses of both ports once they are open.
     pub(crate) port_file: Option<PathBuf>,
-    pub(crate) log: Log,
+    pub(crate) log: LogSettings,
 }
 
 /// Why settings do not go together.
@@ -94,7 +94,7 @@ impl Default for Config {
             sandbox: true,
             user: None,
             port_file: None,
-            log: Log::default(),
+            log: LogSettings::default(),
         }
     }
 }

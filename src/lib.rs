@@ -20,6 +20,7 @@
 //! | `child` | after the fork: a session on a socket, its record, its lingering close |
 //! | [`sandbox`] | what the processes may ask of the system |
 //! | [`threats`] | no code: who may want what from the server, and what stands in the way |
+//! | `oom` | which process ends when memory is out |
 //! | `server` | the parent: pselect loop, listeners, children, secondary port |
 //! | `sys` | the system calls that need `unsafe`, and nothing else |
 //! | `log` | one line an event, one write a line |
@@ -59,5 +60,6 @@ mod child;
 mod config;
 mod input;
 mod log;
+mod oom;
 mod server;
 mod sys;

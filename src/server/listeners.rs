@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::socket::{Backlog, listen};
 
-use super::{Error, systemd};
+use super::start::Error;
+use super::systemd;
 use crate::config::Config;
-use crate::log::{Field, Log, Throttle, reason};
+use crate::log::{Event, Field, Log, reason};
 
 /// How long a listener rests when the system cannot accept, most likely for want of descriptors. The
 /// connection waits in the backlog, and pselect would report it at once, again and again.
@@ -28,7 +29,6 @@ pub(super) struct Listener {
     socket: TcpListener,
     name: &'static str,
     resting_until: Option<Instant>,
-    failures: Throttle,
 }
 
 impl Listeners {
@@ -69,7 +69,7 @@ impl Listeners {
     }
 
     /// Logs the addresses.
-    pub(super) fn announce(&self, log: Log) -> Result<(), Error> {
+    pub(super) fn announce(&self, log: &Log) -> Result<(), Error> {
         let primary = self.primary.address()?;
         let secondary = self.secondary.address()?;
         let fields = [
@@ -110,7 +110,6 @@ impl Listener {
             socket,
             name,
             resting_until: None,
-            failures: Throttle::default(),
         }
     }
 
@@ -128,7 +127,7 @@ impl Listener {
     }
 
     /// The next connection; `None` if nobody waits, or if the system cannot accept one more.
-    pub(super) fn accept(&mut self, log: Log) -> Option<(TcpStream, SocketAddr)> {
+    pub(super) fn accept(&mut self, log: &Log) -> Option<(TcpStream, SocketAddr)> {
         loop {
             let error = match self.socket.accept() {
                 Ok(connection) => {
@@ -149,17 +148,13 @@ impl Listener {
         }
     }
 
-    fn rest_from(&mut self, error: &io::Error, log: Log) {
+    fn rest_from(&mut self, error: &io::Error, log: &Log) {
         let reason = reason(error);
         let fields = [
             ("port", Field::Text(&self.name)),
             ("reason", Field::Text(&reason)),
         ];
-        self.failures.warning(
-            log,
-            "cannot accept; clients wait until it works again",
-            &fields,
-        );
+        log.event(Event::CannotAccept, &fields);
         self.resting_until = Some(Instant::now() + REST);
     }
 }
@@ -222,7 +217,7 @@ mod tests {
     #[test]
     fn an_idle_listener_neither_blocks_nor_rests() {
         let mut listener = Listener::open("primary", ANY).expect("a free port");
-        assert!(listener.accept(Log::default()).is_none());
+        assert!(listener.accept(&Log::quiet()).is_none());
         assert_eq!(listener.resting_until(Instant::now()), None);
     }
 
