@@ -103,7 +103,7 @@ mod linux {
         // what the C library does in a new process
         libc::SYS_set_robust_list, libc::SYS_set_tid_address, libc::SYS_rseq,
         // the set-up of a session
-        libc::SYS_close_range, libc::SYS_setpgid, libc::SYS_setpriority, libc::SYS_prctl, libc::SYS_getppid, libc::SYS_setsockopt,
+        libc::SYS_close_range, libc::SYS_setpgid, libc::SYS_setpriority, libc::SYS_prctl, libc::SYS_getppid, libc::SYS_setsockopt, libc::SYS_getsockopt,
         libc::SYS_ioctl, libc::SYS_fcntl, libc::SYS_prlimit64, libc::SYS_seccomp,
         #[cfg(target_arch = "x86_64")]
         libc::SYS_setrlimit,

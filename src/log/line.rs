@@ -13,6 +13,36 @@ pub(super) const MAX_LINE: usize = 4096;
 /// Twice the longest line: a field is written behind its place first, to see whether it needs quotes.
 pub(super) const LINE_BUFFER: usize = 2 * MAX_LINE;
 
+/// How much a line matters.
+#[derive(Clone, Copy)]
+pub(super) enum Level {
+    Error,
+    Warning,
+    Notice,
+    Info,
+}
+
+impl Level {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warning => "warning",
+            Level::Notice => "notice",
+            Level::Info => "info",
+        }
+    }
+
+    /// The number that syslog gives it.
+    pub(super) fn priority(self) -> u8 {
+        match self {
+            Level::Error => 3,
+            Level::Warning => 4,
+            Level::Notice => 5,
+            Level::Info => 6,
+        }
+    }
+}
+
 /// A line that grows from the start of its memory.
 pub(super) struct Line<'a> {
     memory: &'a mut [u8],

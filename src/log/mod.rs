@@ -20,7 +20,7 @@ use nix::errno::Errno;
 use nix::poll::poll;
 use nix::sys::stat::fstat;
 
-use self::line::Line;
+use self::line::{Level, Line};
 use self::sink::Sink;
 use self::throttle::Throttle;
 
@@ -62,35 +62,6 @@ pub(crate) struct LogSettings {
     pub(crate) format: Format,
     /// Whether lines start with the number of their level and have no time, as the journal wants it.
     pub(crate) to_journal: bool,
-}
-
-#[derive(Clone, Copy)]
-enum Level {
-    Error,
-    Warning,
-    Notice,
-    Info,
-}
-
-impl Level {
-    fn name(self) -> &'static str {
-        match self {
-            Level::Error => "error",
-            Level::Warning => "warning",
-            Level::Notice => "notice",
-            Level::Info => "info",
-        }
-    }
-
-    /// The number that syslog gives it.
-    fn priority(self) -> u8 {
-        match self {
-            Level::Error => 3,
-            Level::Warning => 4,
-            Level::Notice => 5,
-            Level::Info => 6,
-        }
-    }
 }
 
 /// Writes what its verbosity admits.

@@ -16,7 +16,7 @@ use nix::sys::socket::{MsgFlags, send};
 use nix::sys::stat::{FileStat, SFlag, fstat};
 
 use super::line::{LINE_BUFFER, Line};
-use crate::sys::Bytes;
+use crate::sys::{self, Bytes};
 
 /// How to write such that nothing blocks.
 enum Way {
@@ -139,7 +139,7 @@ impl Way {
             .ok()?;
         let status = fstat(&file).ok()?;
         let is_same = (status.st_dev, status.st_ino) == (original.st_dev, original.st_ino);
-        is_same.then_some(Way::Reopened(file))
+        is_same.then(|| Way::Reopened(sys::move_up(file)))
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {

@@ -12,16 +12,18 @@ pub(crate) enum Event {
     SessionKilled,
     RecordDropped,
     CannotAccept,
+    ManagerNotTold,
 }
 
 impl Event {
-    pub(super) const ALL: [Event; 6] = [
+    pub(super) const ALL: [Event; 7] = [
         Event::SessionRefused,
         Event::ClientsWait,
         Event::SessionFailed,
         Event::SessionKilled,
         Event::RecordDropped,
         Event::CannotAccept,
+        Event::ManagerNotTold,
     ];
 
     pub(super) fn message(self) -> &'static str {
@@ -31,6 +33,7 @@ impl Event {
             Event::SessionFailed => "session failed",
             Event::SessionKilled => "session killed",
             Event::RecordDropped => "record dropped",
+            Event::ManagerNotTold => "cannot tell the service manager",
             Event::CannotAccept => "cannot accept; clients wait until it works again",
         }
     }

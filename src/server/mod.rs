@@ -8,13 +8,16 @@ mod admission;
 mod bounds;
 mod children;
 mod listeners;
+mod port_file;
 mod privileges;
+mod rates;
 mod records;
 mod secondary;
 mod secrets;
 mod start;
 mod systemd;
 mod table;
+mod waiting;
 
 use std::fmt;
 use std::mem;
@@ -29,13 +32,18 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::getpid;
 
 use self::admission::ACCEPTS_PER_TURN;
+use self::bounds::Bounds;
 use self::children::Children;
 use self::listeners::{Listener, Listeners};
+use self::port_file::PortFile;
+pub(crate) use self::rates::RateLimit;
+use self::rates::Rates;
 use self::records::Records;
 use self::secondary::Lingering;
 use self::secrets::Secrets;
 use self::start::Error;
 use self::systemd::Manager;
+use self::waiting::Waiting;
 use crate::child::{self, Inheritance, Precautions, SessionBuffers};
 use crate::config::Config;
 use crate::log::{Field, Log};
@@ -91,6 +99,13 @@ struct Server {
     signals: Signals,
     /// `None` once the server was asked to stop.
     listeners: Option<Listeners>,
+    /// As long as the server listens.
+    port_file: Option<PortFile>,
+    bounds: Bounds,
+    rates: Rates,
+    waiting: Waiting,
+    /// Whether it is known if sessions inherit the options of their sockets.
+    options_are_checked: bool,
     started_at: Instant,
     refused: u64,
     stopping: Stopping,
@@ -138,6 +153,9 @@ impl Server {
             if let Some(stop) = self.stop_if_asked() {
                 return Ok(Outcome::Stopped(stop));
             }
+            if let Some(forked) = self.start_waiting() {
+                return Ok(forked);
+            }
             let ready = self.wait()?;
             if ready.records {
                 self.records.drain(&mut self.children, &self.log);
@@ -171,10 +189,11 @@ impl Server {
             buffers: self.buffers,
         };
         #[cfg(not(target_os = "linux"))]
-        drop((self.listeners, self.lingering));
+        drop((self.listeners, self.lingering, self.waiting));
         #[cfg(target_os = "linux")]
-        mem::forget((self.listeners, self.lingering));
+        mem::forget((self.listeners, self.lingering, self.waiting));
         mem::forget((self.log, self.manager, self.secrets, self.children));
+        mem::forget((self.port_file, self.rates));
         inheritance
     }
 
@@ -194,14 +213,10 @@ impl Server {
         for listener in listeners().filter(|listener| listener.resting_until(now).is_none()) {
             set.insert(listener.as_fd());
         }
-        if let Some(open) = &self.listeners
-            && self.is_full()
-        {
-            set.remove(open.primary.as_fd());
-        }
         let due = listeners()
             .filter_map(|listener| listener.resting_until(now))
             .chain(self.lingering.due())
+            .chain(self.waiting.due())
             .chain(self.log.due())
             .chain(self.manager.due())
             .chain(self.stopping.due())
@@ -231,7 +246,8 @@ impl Server {
             let Some(listeners) = &mut self.listeners else {
                 return;
             };
-            let Some((stream, _)) = listeners.secondary.accept(&self.log) else {
+            let make_room = || self.lingering.evict_oldest();
+            let Some((stream, _)) = listeners.secondary.accept(make_room, &self.log) else {
                 return;
             };
             // Draining after accepting is what makes clients read their own writes: whoever got a
@@ -252,9 +268,14 @@ impl Server {
         let signal = signal?;
         let now = Instant::now();
         if self.listeners.take().is_some() {
+            // Before another server may listen at the same ports, and name them in the same file.
+            self.port_file = None;
+            self.send_away_waiting();
             let until = now.checked_add(self.config.drain_timeout);
             self.stopping = Stopping::Draining { until };
             self.manager.tell("STOPPING=1\n", &self.log);
+            let status = format!("STATUS=waiting for {} sessions\n", self.children.len());
+            self.manager.tell(&status, &self.log);
             self.log.notice("stopping", &[self.open_sessions()]);
         }
         if let Stopping::Draining { until } = self.stopping

@@ -17,7 +17,7 @@ use super::children::{Children, Forgery, session, with_reason};
 use crate::log::{Event, Field, Log};
 use crate::record::{RECORD_LEN, Record};
 use crate::stats::Statistics;
-use crate::sys::Bytes;
+use crate::sys::{self, Bytes};
 
 /// How much a pipe holds where it cannot be asked.
 const USUAL_CAPACITY: usize = 64 * 1024;
@@ -44,6 +44,10 @@ pub(super) struct Records {
 impl Records {
     pub(super) fn open() -> io::Result<Self> {
         let (reader, writer) = io::pipe()?;
+        // Above all others that the server opens at its start.
+        let reader = sys::move_to(reader, 32);
+        // It has the lowest number now that the other one is gone.
+        let writer = sys::move_down(writer);
         // The ends are two descriptions: children still block while the pipe is full.
         fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         Ok(Records {
@@ -134,10 +138,13 @@ impl Records {
         log.event(Event::RecordDropped, &[fields, &reason].concat());
     }
 
-    /// In a child: keeps the write end and closes the other.
+    /// In a child: keeps the write end alone.
     pub(super) fn into_writer(self) -> PipeWriter {
         // To free its memory would be to copy it first.
         mem::forget(self.means);
+        // The set-up of the session closes it, with all others at once.
+        #[cfg(target_os = "linux")]
+        mem::forget(self.reader);
         self.writer
     }
 }

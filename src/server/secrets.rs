@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-use crate::sys::Bytes;
+use crate::sys::{self, Bytes};
 
 const SECRET_LEN: usize = 8;
 /// Secrets that are made at a time.
@@ -18,7 +18,7 @@ pub(super) struct Secrets {
 impl Secrets {
     pub(super) fn open() -> io::Result<Self> {
         Ok(Secrets {
-            source: File::open("/dev/urandom")?,
+            source: sys::move_up(File::open("/dev/urandom")?),
             secrets: Bytes::new(SECRET_LEN * SECRETS)?,
             used: SECRETS,
         })

@@ -9,18 +9,22 @@ use nix::errno::Errno;
 use nix::sys::select::FD_SETSIZE;
 use nix::unistd::Uid;
 
+use super::bounds::Bounds;
 use super::children::Children;
 use super::listeners::Listeners;
+use super::port_file::PortFile;
+use super::rates::Rates;
 use super::records::Records;
 use super::secondary::Lingering;
 use super::secrets::Secrets;
 use super::systemd::Manager;
+use super::waiting::Waiting;
 use super::{Server, Stopping, bounds, privileges};
 use crate::child::{End, Precautions, SessionBuffers};
 use crate::config::Config;
 use crate::log::{Field, Log, reason};
 use crate::oom::Victims;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Exception, Sandbox};
 use crate::sys::{self, Closing, Signals};
 
 /// Why the server cannot start or cannot go on.
@@ -33,20 +37,22 @@ pub(crate) struct Error {
 
 impl Server {
     pub(super) fn open(config: Config) -> Result<Self, Error> {
-        let log = Log::new(config.log);
         sys::require_single_thread().map_err(|cause| Error {
             what: "cannot fork sessions".to_owned(),
             cause,
             advice: "run the server in a process of its own",
         })?;
         sys::contain_panics(End::Panicked.status());
-        let manager = Manager::find(&log);
-        let listeners = Listeners::open(&config)?;
+        // Its write end gets the lowest number, so that little is to be closed in a session.
         let records = Records::open().map_err(|cause| Error {
             what: "cannot open the pipe for records".to_owned(),
             cause,
             advice: "raise the limit of open files",
         })?;
+        let log = Log::new(config.log);
+        let manager = Manager::find(&log);
+        let listeners = Listeners::open(&config)?;
+        listeners.set_session_options(config.idle_timeout);
         let [primary, secondary] = listeners.each().map(AsRawFd::as_raw_fd);
         for descriptor in [primary, secondary, records.as_raw_fd()] {
             require_selectable(descriptor)?;
@@ -61,9 +67,7 @@ impl Server {
             cause,
             advice: "make /dev/urandom available",
         })?;
-        if let Some(path) = &config.port_file {
-            listeners.write_to(path)?;
-        }
+        let port_file = write_port_file(&config, &listeners)?;
         if let Some(user) = &config.user {
             privileges::become_user(user).map_err(|cause| Error {
                 what: format!("cannot become user {user}"),
@@ -71,15 +75,23 @@ impl Server {
                 advice: "start as root, and name a user that exists and is not root",
             })?;
         }
-        let children = Children::new(config.max_sessions).map_err(|cause| Error {
-            what: format!("cannot keep count of {} sessions", config.max_sessions),
+        let bounds = Bounds::find(&config);
+        let started_at = Instant::now();
+        let tables = || {
+            let children = Children::new(bounds.max_sessions)?;
+            let waiting = Waiting::new(config.wait_timeout)?;
+            let rates = Rates::new(config.rate_limit, started_at)?;
+            Ok((children, waiting, rates))
+        };
+        let (children, waiting, rates) = tables().map_err(|cause| Error {
+            what: format!("cannot keep count of {} sessions", bounds.max_sessions),
             cause,
             advice: "give the server more memory, or allow fewer sessions",
         })?;
         // What is to be asked of the system is asked before the server is confined.
         let is_root = Uid::effective().is_root();
-        let precautions = precautions(&config, &log)?;
-        listeners.announce(&log)?;
+        let precautions = precautions(&config, port_file.as_ref(), &log)?;
+        listeners.announce(&bounds, &log)?;
         warn_of_risks(&config, precautions.sandbox.is_some(), is_root, &log);
         manager.tell("READY=1\n", &log);
         Ok(Server {
@@ -87,7 +99,12 @@ impl Server {
             manager,
             signals,
             listeners: Some(listeners),
-            started_at: Instant::now(),
+            port_file,
+            bounds,
+            rates,
+            waiting,
+            options_are_checked: false,
+            started_at,
             refused: 0,
             stopping: Stopping::NotAsked,
             secrets,
@@ -101,8 +118,24 @@ impl Server {
     }
 }
 
+fn write_port_file(config: &Config, listeners: &Listeners) -> Result<Option<PortFile>, Error> {
+    let Some(path) = &config.port_file else {
+        return Ok(None);
+    };
+    let file = PortFile::write(path, &listeners.text()?).map_err(|cause| Error {
+        what: format!("cannot write the port file {}", path.display()),
+        cause,
+        advice: "choose a new name in a directory that exists and is writable",
+    })?;
+    Ok(Some(file))
+}
+
 /// Prepares what a session is set up with, and confines the server.
-fn precautions(config: &Config, log: &Log) -> Result<Precautions, Error> {
+fn precautions(
+    config: &Config,
+    port_file: Option<&PortFile>,
+    log: &Log,
+) -> Result<Precautions, Error> {
     let closing = Closing::find(FD_SETSIZE as RawFd).map_err(|cause| Error {
         what: "cannot keep the descriptors of the server from sessions".to_owned(),
         cause,
@@ -122,21 +155,25 @@ fn precautions(config: &Config, log: &Log) -> Result<Precautions, Error> {
         let fields = [("reason", Field::Text(&reason))];
         log.warning("the memory of a session is not limited", &fields);
     }
-    let sandbox = confine(config, victims.as_ref())?;
+    let exceptions = victims.as_ref().map(Victims::exception);
+    let exceptions = exceptions
+        .into_iter()
+        .chain(port_file.and_then(PortFile::exception));
+    let sandbox = confine(config, &exceptions.collect::<Vec<_>>())?;
     Ok(Precautions {
         closing,
+        options_are_inherited: false,
         niceness,
         victims,
         sandbox,
     })
 }
 
-fn confine(config: &Config, victims: Option<&Victims>) -> Result<Option<Sandbox>, Error> {
+fn confine(config: &Config, exceptions: &[Exception]) -> Result<Option<Sandbox>, Error> {
     if !config.sandbox || !Sandbox::AVAILABLE {
         return Ok(None);
     }
-    let exceptions: Vec<_> = victims.map(Victims::exception).into_iter().collect();
-    let confined = Sandbox::compile(&exceptions).and_then(|sandbox| {
+    let confined = Sandbox::compile(exceptions).and_then(|sandbox| {
         sandbox.confine_server()?;
         Ok(sandbox)
     });
@@ -156,6 +193,14 @@ fn warn_of_risks(config: &Config, confined: bool, is_root: bool, log: &Log) {
         log.warning(
             "sessions are not confined",
             &[("reason", Field::Text(&why))],
+        );
+    }
+    if !config.unknown_variables.is_empty() {
+        let names = config.unknown_variables.join(" ");
+        let fields = [("names", Field::Text(&names))];
+        log.warning(
+            "variables of the environment are unknown and ignored",
+            &fields,
         );
     }
     if is_root {

@@ -10,7 +10,8 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process;
 use std::time::{Duration, Instant};
 
-use crate::log::{Field, Log, reason};
+use crate::log::{Event, Field, Log, reason};
+use crate::sys;
 
 /// The listening sockets that were passed, the primary and the secondary one; `None` if there are none.
 ///
@@ -54,6 +55,9 @@ pub(super) fn listeners() -> io::Result<Option<[TcpListener; 2]>> {
     Ok(None)
 }
 
+/// No manager is told more often that the server goes on.
+const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
+
 /// Who started the server and wants to know how it is. Nothing is ever waited for.
 #[derive(Default)]
 pub(super) struct Manager {
@@ -78,7 +82,7 @@ impl Manager {
             .and_then(|text| text.parse().ok())
             .filter(|&microseconds| microseconds > 0)
             .filter(|_| env::var("WATCHDOG_PID").map_or(true, of_this_process));
-        let half = |microseconds| Duration::from_micros(microseconds) / 2;
+        let half = |microseconds| (Duration::from_micros(microseconds) / 2).max(SHORTEST_PERIOD);
         Manager {
             socket: socket.ok(),
             watchdog: microseconds.map(|time| (half(time), Instant::now())),
@@ -114,15 +118,14 @@ impl Manager {
 
 fn warn(error: &io::Error, log: &Log) {
     let reason = reason(error);
-    let fields = [("reason", Field::Text(&reason))];
-    log.warning("cannot tell the service manager", &fields);
+    log.event(Event::ManagerNotTold, &[("reason", Field::Text(&reason))]);
 }
 
 fn connect(name: &OsStr) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
     socket.connect_addr(&address(name)?)?;
     socket.set_nonblocking(true)?;
-    Ok(socket)
+    Ok(sys::move_up(socket))
 }
 
 /// A path, or behind an `@` a name that is in no directory.

@@ -9,14 +9,13 @@ mod signals;
 mod unshared;
 
 use std::io::{self, Write};
-use std::os::fd::BorrowedFd;
-#[cfg(target_os = "linux")]
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::panic;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use nix::unistd::{self, ForkResult, Pid};
 
@@ -152,7 +151,7 @@ impl Closing {
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(crate) fn find(_limit: std::os::fd::RawFd) -> io::Result<Self> {
+    pub(crate) fn find(_limit: RawFd) -> io::Result<Self> {
         Ok(Closing::Nothing)
     }
 
@@ -188,6 +187,54 @@ fn close_range(first: u32, last: u32) -> Result<(), Errno> {
     // SAFETY: a child keeps no object that owns one of these descriptors: those of the parent went
     // out of scope or are never used again, and nothing knows of any others.
     Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
+}
+
+/// Moves a descriptor of the parent out of the way, so that the socket of a session mostly has the
+/// number next to that of the pipe, and one call closes all others.
+pub(crate) fn move_up<T: From<OwnedFd> + AsFd>(owner: T) -> T {
+    move_to(owner, 16)
+}
+
+/// Moves a descriptor of the parent to the first free number from this one on, if there is one.
+pub(crate) fn move_to<T: From<OwnedFd> + AsFd>(owner: T, lowest: RawFd) -> T {
+    let moved = fcntl(&owner, FcntlArg::F_DUPFD_CLOEXEC(lowest));
+    match moved {
+        // SAFETY: the descriptor is new, and has no other owner.
+        Ok(moved) => T::from(unsafe { OwnedFd::from_raw_fd(moved) }),
+        Err(_) => owner,
+    }
+}
+
+/// Moves a descriptor of the parent to the lowest free number.
+pub(crate) fn move_down<T: From<OwnedFd> + AsFd>(owner: T) -> T {
+    match owner.as_fd().try_clone_to_owned() {
+        Ok(moved) if moved.as_raw_fd() < owner.as_fd().as_raw_fd() => T::from(moved),
+        _ => owner,
+    }
+}
+
+/// Limits how many bytes wait in the system to be sent, on a socket or all that a listener accepts.
+pub(crate) fn limit_unsent(socket: BorrowedFd<'_>, bytes: u32) -> Result<(), Errno> {
+    #[cfg(any(target_os = "linux", target_vendor = "apple"))]
+    {
+        let length = size_of_val(&bytes) as libc::socklen_t;
+        // SAFETY: the option is a number of this size, and it is only read.
+        let result = unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                libc::IPPROTO_TCP,
+                libc::TCP_NOTSENT_LOWAT,
+                (&raw const bytes).cast(),
+                length,
+            )
+        };
+        Errno::result(result).map(drop)
+    }
+    #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+    {
+        let _ = (socket, bytes);
+        Ok(())
+    }
 }
 
 /// In a child: how little of the processor it gets beside others, as `nice` has it.

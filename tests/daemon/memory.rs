@@ -1,11 +1,14 @@
 //! When memory is out, and what is in that of a session.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::fs::FileExt;
 
 use nix::unistd::Uid;
 
-use crate::support::{Client, ControlGroup, Server, niceness_of, status_of};
+use crate::support::{
+    Client, ControlGroup, Server, children_of, eventually, niceness_of, status_of,
+};
 
 fn score_of(pid: u32) -> i32 {
     let score = fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).expect("it runs");
@@ -49,6 +52,43 @@ fn a_session_can_take_only_so_much_memory() {
 }
 
 #[test]
+fn replies_that_are_left_unread_take_little_memory_of_the_system() {
+    let server = Server::start(&[]);
+    let client = Client::connect_from([127, 0, 0, 1], Some(4096), server.primary);
+    let mut writer = client.stream.try_clone().expect("a descriptor");
+    std::thread::spawn(move || {
+        // It ends with the connection.
+        let _ = writer.write_all("1\n2\nstddev\n".repeat(400_000).as_bytes());
+    });
+    let port = client.stream.local_addr().expect("connected").port();
+    let mut unsent = 0;
+    eventually("the session waits for its client", || {
+        let before = unsent;
+        unsent = unsent_to(port);
+        let waits = children_of(server.pid())
+            .iter()
+            .all(|&(_, state)| state == 'S');
+        waits && before == unsent && unsent > 8192
+    });
+    assert!(unsent < 512 << 10, "{unsent} bytes");
+    drop(client);
+    drop(server);
+}
+
+/// How many bytes wait in the system to be sent to a local port.
+fn unsent_to(port: u16) -> u64 {
+    let table = fs::read_to_string("/proc/net/tcp").expect("there is such a table");
+    let to = format!(":{port:04X}");
+    let line = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut line = line.filter(|fields| fields.get(2).is_some_and(|peer| peer.ends_with(&to)));
+    let queues = line.find_map(|fields| fields[4].split(':').next().map(str::to_owned));
+    let unsent = queues.and_then(|queue| u64::from_str_radix(&queue, 16).ok());
+    unsent.unwrap_or_default()
+}
+
+#[test]
 fn out_of_memory_takes_sessions_and_not_the_server() {
     let Some(group) = ControlGroup::of_memory() else {
         return;
@@ -88,10 +128,10 @@ fn a_session_knows_no_other_peer() {
     for other in &mut others {
         assert_eq!(other.ask("count"), "0");
     }
-    let before: Vec<_> = crate::support::children_of(server.pid());
+    let before: Vec<_> = children_of(server.pid());
     let mut client = server.connect();
     assert_eq!(client.ask("count"), "0");
-    let mut children = crate::support::children_of(server.pid());
+    let mut children = children_of(server.pid());
     children.retain(|child| before.iter().all(|(other, _)| *other != child.0));
     let memory = writable_memory_of(children[0].0);
     assert!(memory.len() > 50_000, "{} bytes", memory.len());

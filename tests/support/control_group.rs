@@ -83,6 +83,18 @@ impl ControlGroup {
         fs::write(self.path.join("cgroup.procs"), pid.to_string()).expect("the process runs");
     }
 
+    /// A shell that goes in and then is the server.
+    pub(crate) fn server(&self, arguments: &[&str]) -> std::process::Command {
+        let mut shell = std::process::Command::new("sh");
+        shell
+            .arg("-c")
+            .arg(r#"echo $$ >"$1" && shift && exec "$0" 0 0 --bind 127.0.0.1 "$@""#)
+            .arg(env!("CARGO_BIN_EXE_meta-stats-server"))
+            .arg(self.path.join("cgroup.procs"))
+            .args(arguments);
+        shell
+    }
+
     /// Allows this many bytes.
     pub(crate) fn limit(&self, bytes: u64) {
         fs::write(self.path.join(self.limit), bytes.to_string()).expect("the limit is valid");
