@@ -17,7 +17,11 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 fn map(length: usize) -> io::Result<NonNull<u8>> {
     let length = NonZero::new(length.max(1)).unwrap_or(NonZero::<usize>::MIN);
     let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-    let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
+    let flags = MapFlags::MAP_PRIVATE;
+    // All of it is resident from the start: what the server uses does not grow with the sessions that
+    // it has had, and memory that is not there is missed at the start and not later.
+    #[cfg(target_os = "linux")]
+    let flags = flags | MapFlags::MAP_POPULATE;
     // SAFETY: new memory, at an address that the kernel chooses, is nobody else's.
     let memory = unsafe { mmap_anonymous(None, length, access, flags) }?;
     #[cfg(target_os = "linux")]
@@ -29,7 +33,7 @@ fn map(length: usize) -> io::Result<NonNull<u8>> {
     Ok(memory.cast())
 }
 
-/// A fixed number of places for values, empty at first; a page is resident once it is written to.
+/// A fixed number of places for values, empty at first.
 pub(crate) struct Slots<T: Copy> {
     slots: NonNull<Slot<T>>,
     len: usize,

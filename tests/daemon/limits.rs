@@ -148,7 +148,8 @@ fn idle_connections_of_one_address_leave_room_for_another_in_a_small_control_gro
     let mut server = Server::spawn(group.server(&[]));
     let mut idle = Vec::new();
     for _ in 0..connections {
-        idle.push(server.connect());
+        // The stream alone, which is one descriptor.
+        idle.push(server.connect().stream);
     }
     for exits in 1..=20 {
         let mut other = from(2, &server);
