@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::log::Log;
+use crate::log::LogSettings;
 use crate::protocol::Dialect;
+use crate::server::RateLimit;
 
 /// What every server must accept: 79 octets and the LF.
 pub(crate) const LEAST_MAX_LINE: usize = 80;
@@ -22,13 +23,23 @@ pub(crate) struct Config {
     pub(crate) dialect: Dialect,
     /// Longest line in octets, its LF included.
     pub(crate) max_line: usize,
-    /// How many sessions there may be at once; further clients wait in the backlog.
-    pub(crate) max_sessions: usize,
-    /// How many of them one source may have; it is told when it wants more.
-    pub(crate) max_sessions_per_source: usize,
+    /// How many sessions there may be at once, if the machine has room for as many; further clients
+    /// wait.
+    pub(crate) max_sessions: Option<usize>,
+    /// How many of them one source may have, if that leaves some to others; it is told when it wants
+    /// more.
+    pub(crate) max_sessions_per_source: Option<usize>,
+    /// How fast one source may connect; it is told when it is faster.
+    pub(crate) rate_limit: RateLimit,
+    /// How long a client may wait for a session.
+    pub(crate) wait_timeout: Duration,
     /// How long a session may go without a complete line, and how long its client may leave replies
     /// unread.
     pub(crate) idle_timeout: Duration,
+    /// How long a session may last; `None` is for ever.
+    pub(crate) max_lifetime: Option<Duration>,
+    /// How many bad lines a session may send; `None` is any number.
+    pub(crate) max_errors: Option<u64>,
     /// How long sessions may go on once the server was asked to stop.
     pub(crate) drain_timeout: Duration,
     /// Whether processes are confined.
@@ -37,7 +48,9 @@ pub(crate) struct Config {
     pub(crate) user: Option<String>,
     /// Where to write the addresses of both ports once they are open.
     pub(crate) port_file: Option<PathBuf>,
-    pub(crate) log: Log,
+    /// Variables of the environment that look like settings and are none.
+    pub(crate) unknown_variables: Vec<String>,
+    pub(crate) log: LogSettings,
 }
 
 /// Why settings do not go together.
@@ -57,7 +70,8 @@ impl Config {
         if self.max_line < LEAST_MAX_LINE {
             return Err(ConfigError::ShortLines(self.max_line));
         }
-        if self.max_sessions == 0 || self.max_sessions_per_source == 0 {
+        let limits = [self.max_sessions, self.max_sessions_per_source];
+        if limits.contains(&Some(0)) || self.rate_limit.per_second == 0 {
             return Err(ConfigError::NoSessions);
         }
         if self.idle_timeout.is_zero() {
@@ -84,17 +98,22 @@ impl Default for Config {
             secondary_port: 3101,
             dialect,
             max_line: dialect.default_max_line(),
-            // A session takes some 100 KiB of memory and a process; systems that number processes
-            // up to 32768 have room for this many and for other programs.
-            max_sessions: 16_384,
-            // One source alone cannot shut out all others.
-            max_sessions_per_source: 12_288,
+            max_sessions: None,
+            max_sessions_per_source: None,
+            rate_limit: RateLimit {
+                per_second: 1000,
+                includes_loopback: false,
+            },
+            wait_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(300),
+            max_lifetime: None,
+            max_errors: None,
             drain_timeout: Duration::from_secs(10),
             sandbox: true,
             user: None,
             port_file: None,
-            log: Log::default(),
+            unknown_variables: Vec::new(),
+            log: LogSettings::default(),
         }
     }
 }
@@ -163,11 +182,11 @@ mod tests {
         let refused = |config: Config| config.validate().err();
         for config in [
             Config {
-                max_sessions: 0,
+                max_sessions: Some(0),
                 ..Config::default()
             },
             Config {
-                max_sessions_per_source: 0,
+                max_sessions_per_source: Some(0),
                 ..Config::default()
             },
         ] {

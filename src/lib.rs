@@ -20,17 +20,21 @@
 //! | `child` | after the fork: a session on a socket, its record, its lingering close |
 //! | [`sandbox`] | what the processes may ask of the system |
 //! | [`threats`] | no code: who may want what from the server, and what stands in the way |
+//! | `oom` | which process ends when memory is out |
 //! | `server` | the parent: pselect loop, listeners, children, secondary port |
+//! | `socket` | options of the socket of a session |
 //! | `sys` | the system calls that need `unsafe`, and nothing else |
 //! | `log` | one line an event, one write a line |
 //!
 //! Imports point one way: {`line`, `protocol`, `stats`, `record`} ← `ingest` ← `session` ← `child` ←
 //! `server` ← `cli`. Everyone may read `config`; only `server` and `cli` write to `log`; only `child`
-//! and `server` use `sys` and `sandbox`.
+//! and `server`, and what they are made of (`oom`, `socket`, `log`), use `sys` and `sandbox`.
 //!
 //! # Invariants
 //!
 //! - The parent interprets no byte that a client sent, and waits for no client.
+//! - The parent waits for no reader of its log, and for no child that is not a session.
+//! - What the parent knows of one session is not in the memory of another.
 //! - A child holds its socket, the write end of the pipe, the standard streams and nothing else.
 //! - A child calls nothing of the system that a session has no use for.
 //! - A record is in the pipe before its client learns that the session is over.
@@ -59,5 +63,7 @@ mod child;
 mod config;
 mod input;
 mod log;
+mod oom;
 mod server;
+mod socket;
 mod sys;

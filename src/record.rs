@@ -12,6 +12,9 @@ pub const RECORD_LEN: usize = 32;
 /// Names the format and its version.
 const MAGIC: [u8; 4] = *b"MSR1";
 
+/// Where the reserved octets are.
+const SECRET_AT: usize = 24;
+
 /// One session that ended by `exit` and had at least one value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Record {
@@ -45,6 +48,42 @@ impl Record {
         bytes[8..16].copy_from_slice(&self.count.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.mean.to_le_bytes());
         bytes
+    }
+
+    /// The octets with a secret in place of the reserved ones: what a session writes, so that nobody
+    /// else can write it for that session.
+    pub fn encode_sealed(&self, secret: u64) -> [u8; RECORD_LEN] {
+        let mut bytes = self.encode();
+        bytes[SECRET_AT..].copy_from_slice(&secret.to_le_bytes());
+        bytes
+    }
+
+    /// Reads a record and its secret back.
+    ///
+    /// # Errors
+    ///
+    /// If the octets are not what [`encode_sealed`](Record::encode_sealed) makes of a valid record
+    /// and any secret.
+    pub fn decode_sealed(bytes: &[u8; RECORD_LEN]) -> Result<(Record, u64), RecordError> {
+        let (words, _) = bytes.as_chunks::<8>();
+        let mut unsealed = *bytes;
+        unsealed[SECRET_AT..].fill(0);
+        let record = Record::decode(&unsealed)?;
+        Ok((record, u64::from_le_bytes(words[SECRET_AT / 8])))
+    }
+
+    /// The first position at which a record may begin, as far as these octets tell; their number if
+    /// there is none.
+    pub fn next_start(bytes: &[u8]) -> usize {
+        let may_begin = |&at: &usize| {
+            let head = &bytes[at..bytes.len().min(at + MAGIC.len())];
+            MAGIC.starts_with(head)
+        };
+        let candidates = memchr::memchr_iter(MAGIC[0], bytes);
+        candidates
+            .into_iter()
+            .find(may_begin)
+            .unwrap_or(bytes.len())
     }
 
     /// Reads a record back.
@@ -122,6 +161,31 @@ mod tests {
         for mean in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let bytes = Record { mean, ..RECORD }.encode();
             assert_eq!(Record::decode(&bytes), Err(RecordError::Mean));
+        }
+    }
+
+    #[test]
+    fn a_secret_takes_the_place_of_the_reserved_octets() {
+        let mut bytes = RECORD.encode_sealed(0x0807_0605_0403_0201);
+        assert_eq!(bytes[SECRET_AT..], [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(
+            Record::decode_sealed(&bytes),
+            Ok((RECORD, 0x0807_0605_0403_0201))
+        );
+        bytes[8] = 0;
+        assert_eq!(Record::decode_sealed(&bytes), Err(RecordError::Count));
+    }
+
+    #[test]
+    fn a_record_may_begin_where_its_first_octets_are() {
+        for (bytes, start) in [
+            (&b""[..], 0),
+            (b"xx", 2),
+            (b"xMS", 1),
+            (b"MMSR1", 1),
+            (b"MSR2M", 4),
+        ] {
+            assert_eq!(Record::next_start(bytes), start, "{bytes:?}");
         }
     }
 

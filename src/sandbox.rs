@@ -6,7 +6,7 @@
 //! that it holds are all that it can use, and a system call that is not in its list kills it.
 //!
 //! The server is confined before it accepts anybody: it can open no file and run no program, and a
-//! call that is not in its list fails. Its filter also makes that of a session cheap. The kernel
+//! call that is not in its list, or among the [`Exception`]s, fails. Its filter also makes that of a session cheap. The kernel
 //! works out for each system call whether a new filter always allows it, unless an older one does
 //! not: without the filter of the server, installing that of a session takes twice the time.
 //!
@@ -15,9 +15,9 @@
 use std::fmt;
 
 #[cfg(target_os = "linux")]
-pub use self::linux::Sandbox;
+pub use self::linux::{Exception, Sandbox};
 #[cfg(not(target_os = "linux"))]
-pub use self::none::Sandbox;
+pub use self::none::{Exception, Sandbox};
 
 /// Why processes cannot be confined.
 #[derive(Debug)]
@@ -90,6 +90,7 @@ mod linux {
     #[rustfmt::skip]
     const SERVER: &[c_long] = &[
         // the loop
+        libc::SYS_rt_sigtimedwait,
         libc::SYS_pselect6, libc::SYS_accept4, libc::SYS_read, libc::SYS_close, libc::SYS_getsockname,
         libc::SYS_rt_sigprocmask, libc::SYS_rt_sigaction, libc::SYS_rt_sigreturn, libc::SYS_futex,
         // processes
@@ -102,13 +103,36 @@ mod linux {
         // what the C library does in a new process
         libc::SYS_set_robust_list, libc::SYS_set_tid_address, libc::SYS_rseq,
         // the set-up of a session
-        libc::SYS_close_range, libc::SYS_setpgid, libc::SYS_prctl, libc::SYS_getppid, libc::SYS_setsockopt,
+        libc::SYS_close_range, libc::SYS_setpgid, libc::SYS_setpriority, libc::SYS_prctl, libc::SYS_getppid, libc::SYS_setsockopt, libc::SYS_getsockopt,
         libc::SYS_ioctl, libc::SYS_fcntl, libc::SYS_prlimit64, libc::SYS_seccomp,
         #[cfg(target_arch = "x86_64")]
         libc::SYS_setrlimit,
-        // telling the service manager that the server stops
-        libc::SYS_socket, libc::SYS_connect,
     ];
+
+    /// A call that the server, and a session that is being set up, may make beyond its list if some
+    /// of its arguments are exactly these.
+    #[derive(Clone, Debug)]
+    pub struct Exception {
+        call: c_long,
+        arguments: Vec<(u8, u64)>,
+    }
+
+    impl Exception {
+        /// Such a call, with the positions and the values of its arguments.
+        pub fn new(call: c_long, arguments: &[(u8, u64)]) -> Self {
+            let arguments = arguments.to_vec();
+            Exception { call, arguments }
+        }
+
+        fn rule(&self) -> Result<SeccompRule, BackendError> {
+            let exactly = |&(position, value)| {
+                let (long, same) = (SeccompCmpArgLen::Qword, SeccompCmpOp::Eq);
+                SeccompCondition::new(position, long, same, value)
+            };
+            let conditions: Result<_, _> = self.arguments.iter().map(exactly).collect();
+            SeccompRule::new(conditions?)
+        }
+    }
 
     /// The filters, ready to be installed.
     #[derive(Clone, Debug)]
@@ -126,10 +150,14 @@ mod linux {
         /// # Errors
         ///
         /// If this architecture has none.
-        pub fn compile() -> Result<Sandbox, SandboxError> {
+        pub fn compile(exceptions: &[Exception]) -> Result<Sandbox, SandboxError> {
             let filters = || -> Result<Sandbox, BackendError> {
+                let rules = exceptions
+                    .iter()
+                    .map(|one| Ok((one.call, vec![one.rule()?])));
+                let rules = rules.collect::<Result<Vec<_>, BackendError>>()?;
                 let server = SESSION.iter().chain(SERVER).map(|&call| (call, vec![]));
-                let server = server.chain([(libc::SYS_mmap, vec![])]);
+                let server = server.chain([(libc::SYS_mmap, vec![])]).chain(rules);
                 let session = SESSION.iter().map(|&call| (call, vec![]));
                 let session = session.chain([(libc::SYS_mmap, vec![not_executable()?])]);
                 let refuse = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
@@ -196,6 +224,10 @@ mod none {
 
     /// Nothing, since this system has no sandbox.
     #[derive(Clone, Debug)]
+    pub enum Exception {}
+
+    /// Nothing, since this system has no sandbox.
+    #[derive(Clone, Debug)]
     pub enum Sandbox {}
 
     impl Sandbox {
@@ -207,7 +239,7 @@ mod none {
         /// # Errors
         ///
         /// Always.
-        pub fn compile() -> Result<Sandbox, SandboxError> {
+        pub fn compile(_exceptions: &[Exception]) -> Result<Sandbox, SandboxError> {
             Err(SandboxError::new("cannot compile a filter")(
                 "there is no sandbox on this system",
             ))

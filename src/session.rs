@@ -28,7 +28,33 @@ pub struct Session {
     framer: Framer,
     ingest: Ingest,
     statistics: Statistics,
+    answers: Answers,
+    errors: u64,
     exited: bool,
+}
+
+/// Answers that hold until the next value: to repeat a question costs no more than to read it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Answers {
+    /// How many values they are about.
+    count: u64,
+    sum: Option<f64>,
+    mean: Option<f64>,
+    stddev: Option<f64>,
+}
+
+impl Answers {
+    /// Those about these values.
+    fn about(&mut self, statistics: &Statistics) -> &mut Answers {
+        let count = statistics.count();
+        if self.count != count {
+            *self = Answers {
+                count,
+                ..Answers::default()
+            };
+        }
+        self
+    }
 }
 
 /// How far a session has come.
@@ -58,6 +84,8 @@ impl Session {
             framer: Framer::new(max_line),
             ingest: Ingest::new(),
             statistics: Statistics::new(),
+            answers: Answers::default(),
+            errors: 0,
             exited: false,
         }
     }
@@ -65,6 +93,11 @@ impl Session {
     /// What the server says first; nothing in the plain dialect.
     pub fn greeting(&self) -> &'static [u8] {
         self.dialect.greeting().unwrap_or_default().as_bytes()
+    }
+
+    /// How many bad lines were received.
+    pub fn errors(&self) -> u64 {
+        self.errors
     }
 
     /// Takes bytes as they arrive and writes the replies to the lines that they complete.
@@ -88,6 +121,7 @@ impl Session {
                 Line::Whole(text) => Request::parse(text),
                 Line::TooLong => Err(BadLine::TooLong),
             };
+            let known = self.answers.about(&self.statistics);
             let reply = match request {
                 Ok(Request::Value(value)) => {
                     self.statistics.add(value);
@@ -98,10 +132,19 @@ impl Session {
                     continue;
                 }
                 Ok(Request::Count) => Reply::Count(self.statistics.count()),
-                Ok(Request::Sum) => Reply::Number(self.statistics.sum()),
-                Ok(Request::Mean) => Reply::Number(self.statistics.mean()),
-                Ok(Request::Stddev) => Reply::Number(self.statistics.stddev()),
-                Err(bad) => Reply::Error(bad),
+                Ok(Request::Sum) => {
+                    Reply::Number(*known.sum.get_or_insert_with(|| self.statistics.sum()))
+                }
+                Ok(Request::Mean) => {
+                    Reply::Number(*known.mean.get_or_insert_with(|| self.statistics.mean()))
+                }
+                Ok(Request::Stddev) => {
+                    Reply::Number(*known.stddev.get_or_insert_with(|| self.statistics.stddev()))
+                }
+                Err(bad) => {
+                    self.errors += 1;
+                    Reply::Error(bad)
+                }
             };
             reply.write_to(self.dialect, out)?;
         }
@@ -153,6 +196,31 @@ mod tests {
     fn each_command_answers_for_the_values_before_it() {
         let replies = plain("count\n1\ncount\n2\nsum\nmean\nstddev\n3\nsum\n");
         assert_eq!(replies, "0\n1\n3\n1.5\n0.7071067811865476\n6\n");
+    }
+
+    #[test]
+    fn an_answer_holds_until_the_next_value() {
+        let questions = "sum\nmean\nstddev\n";
+        let replies = plain(&format!(
+            "1\n{questions}{questions}4\n{questions}bad\n{questions}"
+        ));
+        let [one, two] = ["1\n1\nnan\n", "5\n2.5\n2.1213203435596424\n"];
+        let bad = "Error: unrecognized command\n";
+        assert_eq!(replies, format!("{one}{one}{two}{bad}{two}"));
+    }
+
+    #[test]
+    fn repeated_questions_are_not_worked_out_again() {
+        let mut session = Session::new(Dialect::Plain, 80);
+        let mut out = Vec::new();
+        session
+            .receive(b"1\n2\nsum\n", &mut out)
+            .expect("a Vec takes everything");
+        session.answers.sum = Some(42.0);
+        session
+            .receive(b"sum\n3\nsum\n", &mut out)
+            .expect("a Vec takes everything");
+        assert_eq!(out, b"3\n42\n6\n");
     }
 
     #[test]

@@ -87,6 +87,53 @@ fn a_mistake_in_the_environment_is_refused_as_one_in_an_argument() {
 }
 
 #[test]
+fn what_a_platform_or_a_shell_puts_into_the_environment_stops_nothing() {
+    // An address of no machine: the server gets as far as opening its ports, which are the usual.
+    server()
+        .args(["--bind", "192.0.2.1"])
+        .env("META_STATS_PORT", "tcp://10.0.0.1:3100")
+        .env("META_STATS_META_PORT", "")
+        .env("META_STATS_IDLE_TIMEOUT", "")
+        .env("META_STATS_SERVICE_HOST", "10.0.0.1")
+        .assert()
+        .code(1)
+        .stderr(contains("192.0.2.1:3100"));
+    let mut command = support::server_command();
+    command
+        .args(["0", "0", "--bind", "127.0.0.1"])
+        .env("META_STATS_PORT_3100_TCP", "tcp://10.0.0.1:3100")
+        .env("META_STATS_MAX_SESSION", "7");
+    let mut server = support::Server::spawn(command);
+    let line = server.log_line_with("unknown and ignored");
+    assert!(line.contains("META_STATS_MAX_SESSION"), "{line}");
+    assert!(!line.contains("3100_TCP"), "{line}");
+}
+
+#[test]
+fn a_wrong_port_is_named_in_plain_words() {
+    server()
+        .arg("abc")
+        .assert()
+        .code(2)
+        .stderr(contains("\"abc\" is not a port"));
+    server()
+        .arg("65535")
+        .assert()
+        .code(2)
+        .stderr(contains("name the secondary port"));
+}
+
+#[test]
+fn addresses_can_be_names_or_in_brackets() {
+    for bind in ["localhost", "[127.0.0.1]"] {
+        let mut command = support::server_command();
+        command.args(["0", "0", "--bind", bind]);
+        let server = support::Server::spawn(command);
+        assert!(server.primary.ip().is_loopback());
+    }
+}
+
+#[test]
 fn a_port_in_use_is_named_with_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let address = taken.local_addr().expect("it is bound");
@@ -142,6 +189,53 @@ fn a_port_file_that_cannot_be_written_is_an_error() {
         .assert()
         .code(1)
         .stderr(contains("/nonexistent/ports"));
+}
+
+#[test]
+fn the_port_file_lasts_as_long_as_the_server_listens() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("ports");
+    let mut server = support::Server::start(&["--port-file", path.to_str().expect("UTF-8")]);
+    assert!(path.exists());
+    server.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(server.wait().success());
+    assert!(!path.exists());
+    // A start that fails after the file was written.
+    server_with_port_file(&path)
+        .args(["--user", "no such user"])
+        .assert()
+        .code(1);
+    assert!(!path.exists());
+}
+
+#[test]
+fn what_is_no_file_is_never_made_the_port_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let [target, link, fifo] = ["target", "link", "fifo"].map(|name| directory.path().join(name));
+    std::fs::write(&target, "precious").expect("writable");
+    std::os::unix::fs::symlink(&target, &link).expect("writable");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("writable");
+    for path in [&link, &fifo] {
+        server_with_port_file(path)
+            .assert()
+            .code(1)
+            .stderr(contains("port file"));
+    }
+    assert!(fifo.exists(), "what is there stays there");
+    assert_eq!(
+        std::fs::read_to_string(&target).expect("readable"),
+        "precious"
+    );
+    let kept = std::fs::symlink_metadata(&link).expect("it is there");
+    assert!(kept.is_symlink());
+}
+
+fn server_with_port_file(path: &std::path::Path) -> Command {
+    let mut command = server();
+    command
+        .args(["0", "0", "--bind", "127.0.0.1", "--port-file"])
+        .arg(path);
+    command
 }
 
 #[test]

@@ -1,19 +1,20 @@
 //! The two listening sockets: opening, announcing and accepting.
 
-use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::path::{Path, PathBuf};
-use std::process;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::{Backlog, listen};
 
-use super::{Error, systemd};
+use super::bounds::Bounds;
+use super::start::Error;
+use super::systemd;
 use crate::config::Config;
-use crate::log::{Field, Log, Throttle, reason};
+use crate::log::{Event, Field, Log, reason};
+use crate::socket::set_options;
+use crate::sys;
 
 /// How long a listener rests when the system cannot accept, most likely for want of descriptors. The
 /// connection waits in the backlog, and pselect would report it at once, again and again.
@@ -28,7 +29,6 @@ pub(super) struct Listener {
     socket: TcpListener,
     name: &'static str,
     resting_until: Option<Instant>,
-    failures: Throttle,
 }
 
 impl Listeners {
@@ -56,25 +56,31 @@ impl Listeners {
         [&self.primary, &self.secondary]
     }
 
-    /// Writes the addresses down.
-    pub(super) fn write_to(&self, port_file: &Path) -> Result<(), Error> {
+    /// The addresses, as the port file has them.
+    pub(super) fn text(&self) -> Result<String, Error> {
         let primary = self.primary.address()?;
         let secondary = self.secondary.address()?;
-        let text = format!("primary {primary}\nsecondary {secondary}\n");
-        replace_file(port_file, &text).map_err(|cause| Error {
-            what: format!("cannot write the port file {}", port_file.display()),
-            cause,
-            advice: "choose a path in a directory that exists and is writable",
-        })
+        Ok(format!("primary {primary}\nsecondary {secondary}\n"))
     }
 
-    /// Logs the addresses.
-    pub(super) fn announce(&self, log: Log) -> Result<(), Error> {
+    /// Makes the sockets of sessions what they should be, as far as they inherit it.
+    pub(super) fn set_session_options(&self, idle_timeout: Duration) {
+        // Where that does not work, sessions do it themselves.
+        let _ = set_options(&self.primary.socket, idle_timeout);
+    }
+
+    /// Logs the addresses, and how many sessions there may be.
+    pub(super) fn announce(&self, bounds: &Bounds, log: &Log) -> Result<(), Error> {
         let primary = self.primary.address()?;
         let secondary = self.secondary.address()?;
+        let max_sessions = bounds.max_sessions;
+        let per_source = bounds.per_source.min(max_sessions);
         let fields = [
             ("primary", Field::Text(&primary)),
             ("secondary", Field::Text(&secondary)),
+            ("max_sessions", Field::Number(max_sessions as u64)),
+            ("per_source", Field::Number(per_source as u64)),
+            ("limited_by", Field::Text(&bounds.because)),
         ];
         log.notice("listening", &fields);
         Ok(())
@@ -107,10 +113,9 @@ impl Listener {
 
     fn new(name: &'static str, socket: TcpListener) -> Self {
         Listener {
-            socket,
+            socket: sys::move_up(socket),
             name,
             resting_until: None,
-            failures: Throttle::default(),
         }
     }
 
@@ -127,8 +132,13 @@ impl Listener {
         self.resting_until.filter(|&until| now < until)
     }
 
-    /// The next connection; `None` if nobody waits, or if the system cannot accept one more.
-    pub(super) fn accept(&mut self, log: Log) -> Option<(TcpStream, SocketAddr)> {
+    /// The next connection; `None` if nobody waits, or if the system cannot accept one more, even
+    /// after `make_room` has given back all descriptors that it can.
+    pub(super) fn accept(
+        &mut self,
+        mut make_room: impl FnMut() -> bool,
+        log: &Log,
+    ) -> Option<(TcpStream, SocketAddr)> {
         loop {
             let error = match self.socket.accept() {
                 Ok(connection) => {
@@ -141,6 +151,7 @@ impl Listener {
                 Some(Errno::EAGAIN) => return None,
                 // These concern one connection, which is gone, or nothing at all.
                 Some(Errno::ECONNABORTED | Errno::EINTR) => {}
+                Some(Errno::EMFILE | Errno::ENFILE) if make_room() => {}
                 _ => {
                     self.rest_from(&error, log);
                     return None;
@@ -149,17 +160,13 @@ impl Listener {
         }
     }
 
-    fn rest_from(&mut self, error: &io::Error, log: Log) {
+    fn rest_from(&mut self, error: &io::Error, log: &Log) {
         let reason = reason(error);
         let fields = [
             ("port", Field::Text(&self.name)),
             ("reason", Field::Text(&reason)),
         ];
-        self.failures.warning(
-            log,
-            "cannot accept; clients wait until it works again",
-            &fields,
-        );
+        log.event(Event::CannotAccept, &fields);
         self.resting_until = Some(Instant::now() + REST);
     }
 }
@@ -183,19 +190,6 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     listen(&socket, Backlog::MAXCONN)?;
     socket.set_nonblocking(true)?;
     Ok(socket)
-}
-
-/// Writes a file such that a reader finds all of it or the one before.
-fn replace_file(path: &Path, text: &str) -> io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(format!(".{}.tmp", process::id()));
-    let temporary = PathBuf::from(temporary);
-    fs::write(&temporary, text)
-        .and_then(|()| fs::rename(&temporary, path))
-        .inspect_err(|_| {
-            // The first error is the one to report.
-            let _ = fs::remove_file(&temporary);
-        })
 }
 
 #[cfg(test)]
@@ -222,21 +216,7 @@ mod tests {
     #[test]
     fn an_idle_listener_neither_blocks_nor_rests() {
         let mut listener = Listener::open("primary", ANY).expect("a free port");
-        assert!(listener.accept(Log::default()).is_none());
+        assert!(listener.accept(|| false, &Log::quiet()).is_none());
         assert_eq!(listener.resting_until(Instant::now()), None);
-    }
-
-    #[test]
-    fn a_file_is_replaced_and_nothing_else_is_left() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("ports");
-        for text in ["first", "second"] {
-            replace_file(&path, text).expect("writable");
-            assert_eq!(fs::read_to_string(&path).expect("readable"), text);
-        }
-        assert!(replace_file(directory.path(), "text").is_err());
-        assert!(replace_file(&directory.path().join("none/ports"), "text").is_err());
-        let left = fs::read_dir(&directory).expect("a directory").count();
-        assert_eq!(left, 1);
     }
 }

@@ -4,43 +4,55 @@
 //! It accepts, forks, reaps, adds up what the records say, and tells it. It waits for no client, and
 //! no byte that a client sent changes what it does.
 
+mod admission;
+mod bounds;
 mod children;
 mod listeners;
+mod port_file;
 mod privileges;
+mod rates;
 mod records;
 mod secondary;
+mod secrets;
+mod start;
 mod systemd;
+mod table;
+mod waiting;
 
 use std::fmt;
-use std::io;
 use std::mem;
-use std::net::{SocketAddr, TcpStream};
-use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::time::Instant;
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::select::{FD_SETSIZE, FdSet, pselect};
+use nix::sys::select::{FdSet, pselect};
 use nix::sys::signal::Signal;
 use nix::sys::time::TimeSpec;
-use nix::unistd::{ForkResult, Uid, getpid};
+use nix::unistd::getpid;
 
+use self::admission::ACCEPTS_PER_TURN;
+use self::bounds::Bounds;
 use self::children::Children;
 use self::listeners::{Listener, Listeners};
+use self::port_file::PortFile;
+pub(crate) use self::rates::RateLimit;
+use self::rates::Rates;
 use self::records::Records;
 use self::secondary::Lingering;
-use self::systemd::State;
-use crate::child::{self, End, Inheritance, Workplace};
+use self::secrets::Secrets;
+use self::start::Error;
+use self::systemd::Manager;
+use self::waiting::Waiting;
+use crate::child::{self, Inheritance, Precautions, SessionBuffers};
 use crate::config::Config;
-use crate::log::{Field, Log, Throttle, reason};
+use crate::log::{Field, Log};
 use crate::protocol::{Figures, Reply};
-use crate::sandbox::Sandbox;
-use crate::sys::{self, Signals};
+use crate::sys::Signals;
 
-/// How many connections of one port are accepted before the other descriptors get their turn.
-const ACCEPTS_PER_TURN: usize = 64;
-
-const OUT_OF_PROCESSES: &[u8] = b"Error: server is out of processes, try again later\n";
-const TOO_MANY_SESSIONS: &[u8] = b"Error: too many sessions from this address, try again later\n";
+/// How long killed sessions may take to end. The kernel is slow at it only where a process is stuck
+/// in a device or frozen.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why the server stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,21 +63,21 @@ pub(crate) enum Stop {
     AtOnce(Signal),
 }
 
-/// Why the server cannot start or cannot go on.
-#[derive(Debug)]
-pub(crate) struct Error {
-    what: String,
-    cause: io::Error,
-    advice: &'static str,
-}
-
 /// Runs the server until a signal stops it.
+///
+/// # Errors
+///
+/// If it cannot start or cannot go on.
 pub(crate) fn run(config: Config) -> Result<Stop, Error> {
     let parent = getpid();
     let mut server = Server::open(config)?;
     match server.serve()? {
         Outcome::Stopped(stop) => Ok(stop),
-        Outcome::Forked(stream) => child::run(stream, parent, server.disinherit()),
+        Outcome::Forked {
+            stream,
+            secret,
+            actions_are_reset,
+        } => child::run(stream, parent, server.disinherit(secret, actions_are_reset)),
     }
 }
 
@@ -73,25 +85,52 @@ pub(crate) fn run(config: Config) -> Result<Stop, Error> {
 enum Outcome {
     Stopped(Stop),
     /// This process is a new child, with a session to serve.
-    Forked(TcpStream),
+    Forked {
+        stream: TcpStream,
+        secret: u64,
+        actions_are_reset: bool,
+    },
 }
 
 struct Server {
     config: Config,
     log: Log,
+    manager: Manager,
     signals: Signals,
     /// `None` once the server was asked to stop.
     listeners: Option<Listeners>,
-    /// When the sessions must be over, once the server was asked to stop.
-    deadline: Option<Instant>,
+    /// As long as the server listens.
+    port_file: Option<PortFile>,
+    bounds: Bounds,
+    rates: Rates,
+    waiting: Waiting,
+    /// Whether it is known if sessions inherit the options of their sockets.
+    options_are_checked: bool,
+    started_at: Instant,
+    refused: u64,
+    stopping: Stopping,
+    secrets: Secrets,
     records: Records,
     children: Children,
     lingering: Lingering,
-    sandbox: Option<Sandbox>,
     /// For the children.
-    workplace: Workplace,
-    refusals: Throttle,
-    waits: Throttle,
+    precautions: Precautions,
+    buffers: SessionBuffers,
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy)]
+enum Stopping {
+    NotAsked,
+    /// Sessions may go on until then, if that is ever.
+    Draining {
+        until: Option<Instant>,
+    },
+    /// They are killed and should be gone before then.
+    Killing {
+        until: Instant,
+        stop: Stop,
+    },
 }
 
 /// The descriptors that pselect found ready.
@@ -103,95 +142,59 @@ struct Ready {
 }
 
 impl Server {
-    fn open(config: Config) -> Result<Self, Error> {
-        let log = config.log;
-        sys::require_single_thread().map_err(|cause| Error {
-            what: "cannot fork sessions".to_owned(),
-            cause,
-            advice: "run the server in a process of its own",
-        })?;
-        sys::contain_panics(End::Panicked.status());
-        let listeners = Listeners::open(&config)?;
-        let records = Records::open(log).map_err(|cause| Error {
-            what: "cannot open the pipe for records".to_owned(),
-            cause,
-            advice: "raise the limit of open files",
-        })?;
-        let [primary, secondary] = listeners.each().map(AsRawFd::as_raw_fd);
-        for descriptor in [primary, secondary, records.as_raw_fd()] {
-            require_selectable(descriptor)?;
-        }
-        let signals = Signals::install().map_err(|cause| Error {
-            what: "cannot install signal actions".to_owned(),
-            cause,
-            advice: "run the server in a process of its own",
-        })?;
-        if let Some(path) = &config.port_file {
-            listeners.write_to(path)?;
-        }
-        if let Some(user) = &config.user {
-            privileges::become_user(user).map_err(|cause| Error {
-                what: format!("cannot become user {user}"),
-                cause,
-                advice: "start as root, and name a user that exists and is not root",
-            })?;
-        }
-        let sandbox = confine(&config)?;
-        listeners.announce(log)?;
-        warn_of_risks(&config, sandbox.is_some());
-        systemd::tell(State::Ready, log);
-        Ok(Server {
-            log,
-            signals,
-            listeners: Some(listeners),
-            deadline: None,
-            records,
-            children: Children::new(log),
-            lingering: Lingering::default(),
-            sandbox,
-            workplace: Workplace::new(&config),
-            refusals: Throttle::default(),
-            waits: Throttle::default(),
-            config,
-        })
-    }
-
     fn serve(&mut self) -> Result<Outcome, Error> {
         loop {
             if self.signals.take_child_ended() {
-                self.children.reap();
+                self.children.reap(&mut self.records, &self.log);
+            }
+            if self.signals.take_report_wanted() {
+                self.report("counters");
             }
             if let Some(stop) = self.stop_if_asked() {
                 return Ok(Outcome::Stopped(stop));
             }
+            if let Some(forked) = self.start_waiting() {
+                return Ok(forked);
+            }
             let ready = self.wait()?;
             if ready.records {
-                self.records.drain();
+                self.records.drain(&mut self.children, &self.log);
             }
             if ready.secondary {
                 self.tell_meta();
             }
             if ready.primary
-                && let Some(stream) = self.start_sessions()
+                && let Some(forked) = self.start_sessions()
             {
-                return Ok(Outcome::Forked(stream));
+                return Ok(forked);
             }
-            self.lingering.sweep(Instant::now());
+            let now = Instant::now();
+            self.lingering.sweep(now);
+            self.log.tick(now);
+            self.manager.tick(now, &self.log);
         }
     }
 
-    /// In a child: keeps what a session needs. All else goes out of scope here, and with it every
-    /// descriptor that a child must not hold; close-on-exec does not help without an exec.
-    fn disinherit(self) -> Inheritance {
-        // There is nothing to close in it, and to free its memory would be to copy it first.
-        mem::forget(self.children);
-        Inheritance {
+    /// In a child: keeps what a session needs. All else is forgotten: there is nothing to close in it
+    /// that the set-up of the session does not close, and to free its memory would be to copy it
+    /// first.
+    fn disinherit(self, secret: u64, actions_are_reset: bool) -> Inheritance {
+        let inheritance = Inheritance {
             config: self.config,
             signals: self.signals,
+            actions_are_reset,
             records: self.records.into_writer(),
-            sandbox: self.sandbox,
-            workplace: self.workplace,
-        }
+            secret,
+            precautions: self.precautions,
+            buffers: self.buffers,
+        };
+        #[cfg(not(target_os = "linux"))]
+        drop((self.listeners, self.lingering, self.waiting));
+        #[cfg(target_os = "linux")]
+        mem::forget((self.listeners, self.lingering, self.waiting));
+        mem::forget((self.log, self.manager, self.secrets, self.children));
+        mem::forget((self.port_file, self.rates));
+        inheritance
     }
 
     /// Blocks until a descriptor is ready, a signal arrives, or something is due.
@@ -210,23 +213,20 @@ impl Server {
         for listener in listeners().filter(|listener| listener.resting_until(now).is_none()) {
             set.insert(listener.as_fd());
         }
-        if let Some(open) = &self.listeners
-            && self.is_full()
-        {
-            set.remove(open.primary.as_fd());
-        }
         let due = listeners()
             .filter_map(|listener| listener.resting_until(now))
             .chain(self.lingering.due())
-            .chain(self.deadline)
+            .chain(self.waiting.due())
+            .chain(self.log.due())
+            .chain(self.manager.due())
+            .chain(self.stopping.due())
             .min()
             .map(|due| TimeSpec::from(due.saturating_duration_since(now)));
 
         let mask = self.signals.mask_while_waiting();
         let found = pselect(None, &mut set, None, None, due.as_ref(), mask);
-        self.signals.admit_pending().map_err(failure)?;
         match found {
-            Ok(_) => {}
+            Ok(_) => self.signals.note_pending(),
             // The set says nothing then.
             Err(Errno::EINTR) => return Ok(Ready::default()),
             Err(errno) => return Err(failure(errno.into())),
@@ -240,60 +240,19 @@ impl Server {
         })
     }
 
-    fn is_full(&self) -> bool {
-        self.children.len() >= self.config.max_sessions
-    }
-
-    /// Starts a session for each client that waits. Returns a stream in the children only.
-    fn start_sessions(&mut self) -> Option<TcpStream> {
-        for _ in 0..ACCEPTS_PER_TURN {
-            let (stream, peer) = self.listeners.as_mut()?.primary.accept(self.log)?;
-            if self.children.sessions_like(peer) >= self.config.max_sessions_per_source {
-                self.refuse(stream, peer, TOO_MANY_SESSIONS, "its source has too many");
-                continue;
-            }
-            match sys::fork() {
-                Ok(ForkResult::Child) => return Some(stream),
-                Ok(ForkResult::Parent { child }) => self.children.add(child, peer),
-                Err(error) => {
-                    let reason = format!("{}; raise the limit of processes", reason(&error));
-                    self.refuse(stream, peer, OUT_OF_PROCESSES, &reason);
-                }
-            }
-            if self.is_full() {
-                let limit = [(
-                    "max_sessions",
-                    Field::Number(self.config.max_sessions as u64),
-                )];
-                self.waits
-                    .warning(self.log, "no session is left; clients wait", &limit);
-                return None;
-            }
-        }
-        None
-    }
-
-    fn refuse(&mut self, stream: TcpStream, peer: SocketAddr, line: &[u8], reason: &str) {
-        let fields = [
-            ("peer", Field::Text(&peer)),
-            ("reason", Field::Text(&reason)),
-        ];
-        self.refusals.warning(self.log, "session refused", &fields);
-        self.lingering.dismiss(stream, line);
-    }
-
     /// Tells each client of the secondary port that waits what is known about past sessions.
     fn tell_meta(&mut self) {
         for _ in 0..ACCEPTS_PER_TURN {
             let Some(listeners) = &mut self.listeners else {
                 return;
             };
-            let Some((stream, _)) = listeners.secondary.accept(self.log) else {
+            let make_room = || self.lingering.evict_oldest();
+            let Some((stream, _)) = listeners.secondary.accept(make_room, &self.log) else {
                 return;
             };
             // Draining after accepting is what makes clients read their own writes: whoever got a
             // final line before connecting here had a record in the pipe before that line.
-            self.records.drain();
+            self.records.drain(&mut self.children, &self.log);
             let line = format!("{}\n", self.meta());
             self.lingering.dismiss(stream, line.as_bytes());
         }
@@ -309,15 +268,20 @@ impl Server {
         let signal = signal?;
         let now = Instant::now();
         if self.listeners.take().is_some() {
-            self.deadline = now.checked_add(self.config.drain_timeout);
-            systemd::tell(State::Stopping, self.log);
+            // Before another server may listen at the same ports, and name them in the same file.
+            self.port_file = None;
+            self.send_away_waiting();
+            let until = now.checked_add(self.config.drain_timeout);
+            self.stopping = Stopping::Draining { until };
+            self.manager.tell("STOPPING=1\n", &self.log);
+            let status = format!("STATUS=waiting for {} sessions\n", self.children.len());
+            self.manager.tell(&status, &self.log);
             self.log.notice("stopping", &[self.open_sessions()]);
         }
-        let mut stop = Stop::Drained;
-        if self.children.len() > 0 {
-            if requests > 1 {
-                stop = Stop::AtOnce(signal);
-            } else if self.deadline.is_none_or(|deadline| now < deadline) {
+        if let Stopping::Draining { until } = self.stopping
+            && self.children.len() > 0
+        {
+            if requests == 1 && until.is_none_or(|until| now < until) {
                 return None;
             }
             self.log.warning(
@@ -325,12 +289,57 @@ impl Server {
                 &[self.open_sessions()],
             );
             self.children.kill_all();
+            let stop = match requests {
+                1 => Stop::Drained,
+                _ => Stop::AtOnce(signal),
+            };
+            self.stopping = Stopping::Killing {
+                until: now + KILL_TIMEOUT,
+                stop,
+            };
         }
-        // The last records were written before their children ended.
-        self.records.drain();
-        let meta = self.meta().to_string();
-        self.log.notice("stopped", &[("meta", Field::Text(&meta))]);
+        let stop = match self.stopping {
+            Stopping::Killing { until, .. } if self.children.len() > 0 && now < until => {
+                return None;
+            }
+            Stopping::Killing { stop, .. } => stop,
+            _ => Stop::Drained,
+        };
+        self.say_last_words();
         Some(stop)
+    }
+
+    fn say_last_words(&mut self) {
+        // The last records were written before their children ended.
+        self.records.drain(&mut self.children, &self.log);
+        let meta = self.meta().to_string();
+        let fields = [("meta", Field::Text(&meta))];
+        if self.records.means().count() > 0 {
+            self.log.last_notice("stopped", &fields);
+        } else {
+            self.log.notice("stopped", &fields);
+        }
+        self.log.close();
+    }
+
+    /// Logs what has happened so far, and tells the service manager.
+    fn report(&mut self, message: &'static str) {
+        self.records.drain(&mut self.children, &self.log);
+        let meta = self.meta().to_string();
+        let number = |name, number| (name, Field::Number(number));
+        let mut fields = vec![
+            number("uptime_s", self.started_at.elapsed().as_secs()),
+            self.open_sessions(),
+            number("refused", self.refused),
+            number("records_dropped", self.records.dropped()),
+            number("log_lines_dropped", self.log.dropped()),
+        ];
+        fields.extend(self.children.counters().fields());
+        fields.push(("meta", Field::Text(&meta)));
+        self.log.last_notice(message, &fields);
+        let open = self.children.len();
+        let status = format!("STATUS={open} sessions open; {meta}\n");
+        self.manager.tell(&status, &self.log);
     }
 
     fn open_sessions(&self) -> (&'static str, Field<'static>) {
@@ -338,57 +347,12 @@ impl Server {
     }
 }
 
-fn confine(config: &Config) -> Result<Option<Sandbox>, Error> {
-    if !config.sandbox || !Sandbox::AVAILABLE {
-        return Ok(None);
-    }
-    let confined = Sandbox::compile().and_then(|sandbox| {
-        sandbox.confine_server()?;
-        Ok(sandbox)
-    });
-    confined.map(Some).map_err(|error| Error {
-        what: "cannot confine sessions".to_owned(),
-        cause: io::Error::other(error),
-        advice: "use a Linux kernel with seccomp, or start with --no-sandbox",
-    })
-}
-
-fn warn_of_risks(config: &Config, confined: bool) {
-    if !confined {
-        let why = match config.sandbox {
-            true => "this system has no sandbox",
-            false => "--no-sandbox was given",
-        };
-        let fields = [("reason", Field::Text(&why))];
-        config.log.warning("sessions are not confined", &fields);
-    }
-    if Uid::effective().is_root() {
-        let advice = "start with --user, or as another user";
-        let fields = [("advice", Field::Text(&advice))];
-        config.log.warning("sessions run as root", &fields);
-    }
-}
-
-/// pselect knows small descriptors only.
-fn require_selectable(descriptor: RawFd) -> Result<(), Error> {
-    match usize::try_from(descriptor) {
-        Ok(number) if number < FD_SETSIZE => Ok(()),
-        _ => Err(Error {
-            what: format!("cannot wait for descriptor {descriptor}"),
-            cause: Errno::EMFILE.into(),
-            advice: "start the server with fewer open descriptors",
-        }),
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {}", self.what, reason(&self.cause), self.advice)
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.cause)
+impl Stopping {
+    fn due(self) -> Option<Instant> {
+        match self {
+            Stopping::NotAsked => None,
+            Stopping::Draining { until } => until,
+            Stopping::Killing { until, .. } => Some(until),
+        }
     }
 }

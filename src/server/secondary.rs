@@ -48,6 +48,12 @@ impl Lingering {
         self.sockets.push_back((now + PATIENCE, socket));
     }
 
+    /// Closes the socket that has lingered longest; `false` if there is none. Its client has had its
+    /// line sent, and another one wants its descriptor.
+    pub(super) fn evict_oldest(&mut self) -> bool {
+        self.sockets.pop_front().is_some()
+    }
+
     /// When it is time for it, throws input away, and closes what has lingered long enough.
     pub(super) fn sweep(&mut self, now: Instant) {
         if self.next_sweep.is_none_or(|due| now < due) {

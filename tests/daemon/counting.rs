@@ -156,7 +156,7 @@ fn arbitrary_bytes_in_the_pipe_are_dropped_and_logged() {
 }
 
 /// The write end of the pipe for records: the pipe that the server has both ends of.
-fn record_pipe(server: &Server) -> String {
+pub(crate) fn record_pipe(server: &Server) -> String {
     let links = links_of(server.pid());
     let is_pair = |name: &str| links.iter().filter(|(_, other)| other == name).count() == 2;
     let (number, _) = links

@@ -5,9 +5,12 @@ mod delivery;
 mod exhaustion;
 mod limits;
 mod logs;
+mod memory;
+mod records;
 mod sandbox;
 mod signals;
 mod soak;
+mod surroundings;
 mod systemd;
 mod vanishing;
 

@@ -56,6 +56,51 @@ fn a_second_signal_does_not_wait() {
 }
 
 #[test]
+fn hang_ups_and_user_signals_log_the_counters_and_end_nothing() {
+    let mut server = Server::start(&[]);
+    let mut client = server.connect();
+    client.send("1\n");
+    assert_eq!(client.ask("count"), "1");
+    server.ask("2\nexit\n");
+    for signal in [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2] {
+        server.signal(signal);
+        let line = server.log_line_with("counters");
+        for field in [
+            "uptime_s=",
+            "sessions=",
+            "refused=0",
+            "records_dropped=0",
+            "started=2",
+        ] {
+            assert!(line.contains(field), "no {field} in {line}");
+        }
+        assert!(line.contains("meta=\"means_count 1 "), "{line}");
+    }
+    assert_eq!(client.ask("sum"), "1");
+    assert_eq!(client.ask("exit"), "EXIT STATS: count 1 mean 1 stddev nan");
+    assert_eq!(server.means_count(), 2);
+}
+
+#[test]
+fn sigquit_lets_sessions_end_as_sigterm_does() {
+    let mut server = Server::start(&[]);
+    let mut client = server.connect();
+    assert_eq!(client.ask("count"), "0");
+    server.signal(Signal::SIGQUIT);
+    eventually("new clients are refused", || {
+        std::net::TcpStream::connect(server.primary).is_err()
+    });
+    client.send("4\n");
+    assert_eq!(client.ask("exit"), "EXIT STATS: count 1 mean 4 stddev nan");
+    assert!(server.wait().success());
+    assert!(
+        server
+            .rest_of_log()
+            .contains("means_count 1 mean_of_means 4 ")
+    );
+}
+
+#[test]
 fn children_end_with_a_killed_server_and_its_ports_are_free_at_once() {
     let mut server = Server::start(&[]);
     let mut client = server.connect();

@@ -95,3 +95,53 @@ fn systemd_is_told_when_the_server_is_ready_and_when_it_stops() {
     );
     assert!(server.wait().success());
 }
+
+#[test]
+fn a_manager_with_an_abstract_name_is_told_and_its_watchdog_fed() {
+    use std::os::linux::net::SocketAddrExt;
+
+    let name = format!("meta-stats-test-{}", std::process::id());
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).expect("a name");
+    let manager = UnixDatagram::bind_addr(&address).expect("a socket");
+    manager.set_read_timeout(Some(PATIENCE)).expect("valid");
+    let told = || {
+        let mut state = [0; 100];
+        let length = manager
+            .recv(&mut state)
+            .expect("the server tells something");
+        String::from_utf8_lossy(&state[..length]).into_owned()
+    };
+    let mut command = crate::support::server_command();
+    command
+        .args(["0", "0", "--bind", "127.0.0.1"])
+        .env("NOTIFY_SOCKET", format!("@{name}"))
+        .env("WATCHDOG_USEC", "20000");
+    let mut server = Server::spawn(command);
+    assert_eq!(told(), "READY=1\n");
+    for _ in 0..3 {
+        assert_eq!(told(), "WATCHDOG=1\n");
+    }
+    server.signal(Signal::SIGUSR1);
+    while !told().starts_with("STATUS=0 sessions open; means_count 0 ") {}
+    server.signal(Signal::SIGTERM);
+    while told() != "STOPPING=1\n" {}
+    assert!(server.wait().success());
+}
+
+#[test]
+fn a_manager_that_does_not_read_stops_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("notify");
+    let _manager = UnixDatagram::bind(&path).expect("a socket");
+    let mut command = crate::support::server_command();
+    command
+        .args(["0", "0", "--bind", "127.0.0.1"])
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "2");
+    let mut server = Server::spawn(command);
+    for _ in 0..100 {
+        assert_eq!(server.ask("1\nsum\n"), "1\n");
+    }
+    server.log_line_with("cannot tell the service manager");
+    assert_eq!(server.means_count(), 0);
+}

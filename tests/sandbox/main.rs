@@ -137,7 +137,7 @@ fn write() {
 }
 
 fn main() -> ExitCode {
-    let sandbox = Sandbox::compile().expect("there is a sandbox for this system");
+    let sandbox = Sandbox::compile(&[]).expect("there is a sandbox for this system");
     if let Ok(name) = std::env::var(VARIABLE) {
         let attempt = FORBIDDEN
             .iter()

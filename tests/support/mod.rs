@@ -6,6 +6,7 @@
     reason = "each test binary uses a part of this"
 )]
 
+mod control_group;
 mod process;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,8 +14,10 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+pub(crate) use control_group::ControlGroup;
 pub(crate) use process::{
-    children_of, cpu_ticks_of, descriptors_of, field_of, limit, links_of, state_of, status_of,
+    children_of, cpu_ticks_of, descriptors_of, field_of, limit, links_of, niceness_of, state_of,
+    status_of,
 };
 
 /// What nobody waits for in vain: a limit for conditions that hold at once on an idle machine.
@@ -31,7 +34,7 @@ pub(crate) struct Server {
     pub(crate) primary: SocketAddr,
     pub(crate) secondary: SocketAddr,
     /// Standard error behind the line that tells the addresses.
-    pub(crate) log: BufReader<std::process::ChildStderr>,
+    pub(crate) log: BufReader<Box<dyn Read + Send + Sync>>,
 }
 
 impl Server {
@@ -52,10 +55,12 @@ impl Server {
 
     /// Starts a server that writes its addresses to this file, whatever it logs.
     pub(crate) fn spawn_silent(mut command: Command, port_file: &std::path::Path) -> Server {
-        let mut child = command
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
+        command.stderr(Stdio::piped());
+        Server::spawn_told_by(command, port_file)
+    }
+
+    fn spawn_told_by(mut command: Command, port_file: &std::path::Path) -> Server {
+        let mut child = command.spawn().expect("the server starts");
         eventually("the port file is there", || port_file.exists());
         let text = std::fs::read_to_string(port_file).expect("it can be read");
         let address = |label| {
@@ -66,12 +71,28 @@ impl Server {
                 .and_then(|address| address.parse().ok())
                 .expect("an address")
         };
+        let log = child
+            .stderr
+            .take()
+            .map_or(Box::new(std::io::empty()) as _, |log| {
+                Box::new(log) as Box<dyn Read + Send + Sync>
+            });
         Server {
             primary: address("primary"),
             secondary: address("secondary"),
-            log: BufReader::new(child.stderr.take().expect("standard error is piped")),
+            log: BufReader::new(log),
             child,
         }
+    }
+
+    /// The same for one that logs to something of the test.
+    pub(crate) fn spawn_with_log(
+        mut command: Command,
+        log: Stdio,
+        port_file: &std::path::Path,
+    ) -> Server {
+        command.stderr(log);
+        Server::spawn_told_by(command, port_file)
     }
 
     /// The same for a command that also has its standard input and output.
@@ -80,7 +101,8 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the server starts");
-        let mut log = BufReader::new(child.stderr.take().expect("standard error is piped"));
+        let log = child.stderr.take().expect("standard error is piped");
+        let mut log = BufReader::new(Box::new(log) as Box<dyn Read + Send + Sync>);
         let mut line = String::new();
         log.read_line(&mut line)
             .expect("the server says where it listens");

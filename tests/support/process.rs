@@ -35,6 +35,12 @@ pub(crate) fn cpu_ticks_of(pid: u32) -> u64 {
     fields[11..13].iter().map(ticks).sum()
 }
 
+/// How little of the processor a process gets beside others.
+pub(crate) fn niceness_of(pid: u32) -> i32 {
+    let fields = stat_of(pid).expect("the process runs");
+    fields[16].parse().expect("a number")
+}
+
 /// The fields of its line from the state on.
 fn stat_of(pid: u32) -> Option<Vec<String>> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
