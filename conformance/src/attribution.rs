@@ -15,7 +15,7 @@ use crate::runner::{CaseResult, Expected, Failure, Outcome};
 pub fn attribute(results: &mut [CaseResult<'_>]) {
     let failing: BTreeSet<String> = results
         .iter()
-        .filter(|result| result.outcome.is_failure() && result.passes_line_by_line.is_none())
+        .filter(|result| result.outcome.is_failure() && result.depends_on.is_none())
         .map(|result| result.case.clause.slug.clone())
         .collect();
     for result in results
@@ -36,9 +36,9 @@ pub fn attribute(results: &mut [CaseResult<'_>]) {
 
 /// The clauses to which a failure may be charged, the likeliest first, and what speaks for it.
 fn causes(result: &CaseResult<'_>) -> Vec<(&'static str, &'static str)> {
-    const BY_ITSELF: &str = "it passes when each line is sent by itself";
+    const BY_ITSELF: &str = "its lines are cut, or come before replies";
     let mut causes = Vec::new();
-    if let Some(clause) = result.passes_line_by_line {
+    if let Some(clause) = result.depends_on {
         causes.push((clause, BY_ITSELF));
         causes.extend(["line.pipelining", "line.segments"].map(|clause| (clause, BY_ITSELF)));
     }

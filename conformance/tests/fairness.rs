@@ -88,10 +88,7 @@ const BLAMED: [(&str, &[&str]); 5] = [
             "value.zero",
         ],
     ),
-    (
-        "eof-flood",
-        &["process.gone", "process.idle", "session.eof"],
-    ),
+    ("eof-flood", &["session.eof"]),
     ("text-pipe", &["meta.mean", "process.reaped"]),
 ];
 

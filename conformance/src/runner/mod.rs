@@ -113,9 +113,9 @@ pub struct CaseResult<'a> {
     pub output: String,
     /// The replies that held numbers, right or wrong, for [`crate::diagnose`].
     pub observations: Vec<Observation>,
-    /// The clause about TCP that a failure is charged to, if the case passes where each line is sent
-    /// by itself.
-    pub passes_line_by_line: Option<&'static str>,
+    /// The clause about TCP on which a failure may depend: the case passes where each line is sent by
+    /// itself, or that cannot be tried.
+    pub depends_on: Option<&'static str>,
     /// Whether the server was found to burn processor time after the case.
     pub spun: bool,
     /// How long it took.
@@ -136,7 +136,7 @@ impl<'a> CaseResult<'a> {
             trace: Vec::new(),
             output: String::new(),
             observations: Vec::new(),
-            passes_line_by_line: None,
+            depends_on: None,
             spun: false,
             duration: Duration::ZERO,
         }
@@ -340,14 +340,17 @@ impl Runner {
         };
         if result.failure.as_ref().is_some_and(in_conversation)
             && let Ok(plan) = plan(&case.case.transcript, case.case.dialect, data)
-            && let Some(clause) = segments::clause(&plan)
-            && clause != case.clause.slug
+            && let Some(dependence) = segments::dependence(&plan)
+            && dependence.clause != case.clause.slug
         {
-            self.shared = None;
-            self.settings.line_by_line = true;
-            let again = self.run_as_written(case, data);
-            self.settings.line_by_line = false;
-            result.passes_line_by_line = (again.outcome == Outcome::Pass).then_some(clause);
+            let passes = !dependence.avoidable || {
+                self.shared = None;
+                self.settings.line_by_line = true;
+                let again = self.run_as_written(case, data);
+                self.settings.line_by_line = false;
+                again.outcome == Outcome::Pass
+            };
+            result.depends_on = passes.then_some(dependence.clause);
         }
         result
     }
