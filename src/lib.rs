@@ -14,6 +14,8 @@
 //! | [`protocol`] | lines to requests, replies to bytes |
 //! | [`stats`] | exact accumulator and the one rounding |
 //! | [`record`] | what a session leaves behind, in 32 octets |
+//! | `decimal` | digits to the nearest `f64` |
+//! | `processor` | which vector instructions there are |
 //! | [`ingest`] | blocks of bytes to values, by vector instructions where there are some |
 //! | [`session`] | one conversation, without clock, socket or process |
 //! | `input` | reads that grow with what arrives |
@@ -24,9 +26,9 @@
 //! | `sys` | the system calls that need `unsafe`, and nothing else |
 //! | `log` | one line an event, one write a line |
 //!
-//! Imports point one way: {`line`, `protocol`, `stats`, `record`} ← `ingest` ← `session` ← `child` ←
-//! `server` ← `cli`. Everyone may read `config`; only `server` and `cli` write to `log`; only `child`
-//! and `server` use `sys` and `sandbox`.
+//! Imports point one way: {`decimal`, `processor`} ← {`line`, `protocol`, `stats`, `record`} ←
+//! `ingest` ← `session` ← `child` ← `server` ← `cli`. Everyone may read `config`; only `server` and
+//! `cli` write to `log`; only `child` and `server` use `sys` and `sandbox`.
 //!
 //! # Invariants
 //!
@@ -57,7 +59,9 @@ pub mod threats {}
 
 mod child;
 mod config;
+mod decimal;
 mod input;
 mod log;
+mod processor;
 mod server;
 mod sys;

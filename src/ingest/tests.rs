@@ -7,16 +7,6 @@ use proptest::sample::select;
 
 const LIMIT: usize = 80;
 
-impl Ingest {
-    /// Adds up values as if they had been read.
-    pub(crate) fn add(&mut self, values: &[f64], statistics: &mut Statistics) {
-        for batch in values.chunks(BATCH) {
-            self.values[..batch.len()].copy_from_slice(batch);
-            self.add_batch(batch.len(), statistics);
-        }
-    }
-}
-
 /// What a stream says, line by line: the bits of a value, or that the line is something else.
 type Lines = Vec<Option<u64>>;
 

@@ -21,16 +21,17 @@
 //! 192 bits. All bins together, `|S| < 2^2165` and `Q < 2^4265` in the units of the lowest bin;
 //! `n * Q` and `S * S` are below 2^4330, and `Wide` has 4,352 bits.
 
-pub(crate) mod alike;
 mod rounding;
+mod simd;
 mod wide;
 
 use rounding::quotient;
+pub(crate) use simd::MAX_BATCH;
 use wide::Wide;
 
 const BINS: usize = 256;
 /// Exponents that share a bin.
-pub(crate) const BIN_WIDTH: u64 = 8;
+const BIN_WIDTH: u64 = 8;
 /// The power of two that the integers of bin 0 count.
 const UNIT: i32 = -1075;
 
@@ -135,7 +136,7 @@ impl Statistics {
 
     /// Adds what so many values of one bin come to: the sum of their integers and that of the squares,
     /// the latter in units of 1 and 2^128.
-    pub(crate) fn add_total(&mut self, bin: u64, count: u64, sum: i128, squares: (u128, u64)) {
+    fn add_total(&mut self, bin: u64, count: u64, sum: i128, squares: (u128, u64)) {
         self.count += count;
         self.bins[bin as usize].add(sum, squares.0, squares.1);
     }

@@ -9,7 +9,7 @@ use std::arch::x86_64::*;
 
 use super::super::any_line;
 use super::{Batch, load_2_of_16, load_32};
-use crate::protocol::decimal;
+use crate::decimal;
 
 /// Octets of the first stage at a time: its results stay in the nearest cache, and little is done in
 /// vain if the second stage ends early.

@@ -1,10 +1,9 @@
 //! The vector paths, for processors that have the instructions.
 //!
 //! [`avx2`] reads two lines at a time. [`avx512`] reads up to eight, if they are short, and leaves
-//! the others to it. [`ifma`] adds up what was read, eight values at a time; where the processor has
-//! no such instructions, the portable code is compiled once more, so that it may use AVX2.
+//! the others to it.
 //!
-//! All `unsafe` code of reading and adding is in this file: the calls of what needs more than every
+//! All `unsafe` code of reading is in this file: the calls of what needs more than every
 //! processor of this kind has, and loads and stores, which take raw pointers.
 
 #![expect(
@@ -14,20 +13,11 @@
 
 mod avx2;
 mod avx512;
-mod ifma;
 
 use std::arch::x86_64::*;
 
-use super::{BATCH, Batch};
-use crate::stats::Statistics;
-
-/// What of the instructions is there; a value is proof of it.
-#[derive(Clone, Copy, Debug)]
-enum Level {
-    Avx2,
-    /// With all that Ice Lake and Zen 4 brought, and AVX2.
-    Avx512,
-}
+use super::Batch;
+use crate::processor::Level;
 
 /// A path, and room for what passes between its stages.
 #[derive(Clone, Debug)]
@@ -37,26 +27,13 @@ pub(super) struct Vector {
 }
 
 impl Vector {
-    /// One for each kind of path that this processor can take, the fastest first.
-    pub(super) fn all() -> impl Iterator<Item = Vector> {
-        let avx2 = is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("lzcnt")
-            && is_x86_feature_detected!("popcnt");
-        let avx512 = avx2
-            && is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512cd")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512ifma")
-            && is_x86_feature_detected!("avx512vbmi")
-            && is_x86_feature_detected!("avx512vbmi2");
-        let levels = [avx512.then_some(Level::Avx512), avx2.then_some(Level::Avx2)];
-        levels.into_iter().flatten().map(|level| Vector {
-            level,
-            stages: avx2::Stages::new(),
-        })
+    /// The path of a level, if there is one.
+    pub(super) fn new(level: Level) -> Option<Vector> {
+        let stages = avx2::Stages::new();
+        match level {
+            Level::Portable => None,
+            Level::Avx2(_) | Level::Avx512(_) => Some(Vector { level, stages }),
+        }
     }
 
     /// Takes lines as [`Ingest::take`](super::Ingest::take) does, but leaves the last ones alone.
@@ -67,30 +44,14 @@ impl Vector {
             return true;
         }
         let stages = &mut self.stages;
-        // SAFETY: each level was made where all that its path asks for had been detected.
-        unsafe {
-            match self.level {
-                Level::Avx2 => avx2::take(input, batch, stages),
-                Level::Avx512 => avx512::take(input, batch, stages),
-            }
+        match self.level {
+            Level::Portable => true,
+            // SAFETY: there is such a level where all that is needed had been detected.
+            Level::Avx2(_) => unsafe { avx2::take(input, batch, stages) },
+            // SAFETY: as above.
+            Level::Avx512(_) => unsafe { avx512::take(input, batch, stages) },
         }
     }
-
-    /// Adds up values, which must be finite, and leaves anything in their place.
-    pub(super) fn add(&self, values: &mut [f64], statistics: &mut Statistics) {
-        // SAFETY: as above.
-        unsafe {
-            match self.level {
-                Level::Avx2 => add_alike(values, statistics),
-                Level::Avx512 => ifma::add(values, statistics),
-            }
-        }
-    }
-}
-
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-fn add_alike(values: &[f64], statistics: &mut Statistics) {
-    statistics.add_alike(values);
 }
 
 #[inline]
@@ -113,13 +74,6 @@ fn load_2_of_16(low: &[u8; 16], high: &[u8; 16]) -> __m256i {
 fn load_64(octets: &[u8; 64]) -> __m512i {
     // SAFETY: the reference is to 64 readable octets, and the load asks for no alignment.
     unsafe { _mm512_loadu_si512(octets.as_ptr().cast()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn load_bits(values: &[f64; 8]) -> __m512i {
-    // SAFETY: the reference is to eight readable values, and the load asks for no alignment.
-    unsafe { _mm512_loadu_si512(values.as_ptr().cast()) }
 }
 
 #[inline]

@@ -5,7 +5,7 @@
 //! group has, without a carry between them. That is what vector registers can do. The code is
 //! portable, and pays where the compiler may use vector shifts and multiplications.
 
-use super::{BIN_WIDTH, Bin, Statistics};
+use super::super::{BIN_WIDTH, Bin, Statistics};
 
 /// `M * M < 2^120`, so that the squares of a group fit 128 bits.
 const GROUP: usize = 256;
@@ -122,78 +122,4 @@ pub(crate) fn bin_of(unsigned: u64) -> u64 {
 fn is_stray(value: f64, bin: u64) -> bool {
     let unsigned = unsigned(value);
     unsigned != 0 && bin_of(unsigned) != bin
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ingest::Ingest;
-    use proptest::collection::vec;
-    use proptest::prelude::*;
-
-    /// More than a session adds up at once.
-    const MANY: usize = 1500;
-
-    /// Asserts that every way to add up values comes to the same.
-    fn check(values: &[f64]) -> Result<(), TestCaseError> {
-        let [mut plain, mut alike] = [Statistics::new(), Statistics::new()];
-        plain.add_slice(values);
-        alike.add_alike(values);
-        prop_assert_eq!(&alike, &plain);
-        for (path, mut ingest) in Ingest::all().into_iter().enumerate() {
-            let mut found = Statistics::new();
-            ingest.add(values, &mut found);
-            prop_assert_eq!(&found, &plain, "path {}", path);
-        }
-        Ok(())
-    }
-
-    /// Patterns from here on fill one bin, and end where the next begins.
-    fn in_a_bin(bin: u64) -> impl Strategy<Value = f64> {
-        (bin << 55..(bin + 1) << 55, any::<bool>()).prop_map(|(pattern, negative)| {
-            let value = f64::from_bits(pattern);
-            if negative { -value } else { value }
-        })
-    }
-
-    #[test]
-    fn a_group_of_the_greatest_integers_overflows_nothing() {
-        let greatest = f64::from_bits((1 << 63) - 1 - (8 << 52));
-        for value in [greatest, -greatest, f64::MAX, -f64::MAX, 1.0, 0.0, -0.0] {
-            assert!(check(&[value; 3 * MANY]).is_ok());
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn values_of_a_bin_add_up_as_they_do_one_by_one(
-            values in (0u64..255).prop_flat_map(|bin| vec(in_a_bin(bin), 0..MANY)),
-        ) {
-            check(&values)?;
-        }
-
-        #[test]
-        fn strays_and_zeros_add_up_too(
-            values in (1u64..255).prop_flat_map(|bin| vec(
-                prop_oneof![
-                    20 => in_a_bin(bin),
-                    1 => in_a_bin(bin - 1),
-                    1 => Just(0.0),
-                    1 => Just(-0.0),
-                    1 => Just(f64::from_bits(1)),
-                ],
-                0..MANY,
-            )),
-        ) {
-            check(&values)?;
-        }
-
-        #[test]
-        fn values_that_are_not_alike_add_up_too(
-            patterns in vec(any::<u64>(), 0..MANY),
-        ) {
-            let values = patterns.into_iter().map(f64::from_bits);
-            check(&values.filter(|value| value.is_finite()).collect::<Vec<_>>())?;
-        }
-    }
 }
