@@ -7,7 +7,6 @@
 use std::arch::x86_64::*;
 
 use super::super::{BIN_WIDTH, Statistics};
-use super::alike::bin_of;
 use super::{MAX_BATCH, load_bits, store_bits};
 
 /// Fewer values are added one by one.
@@ -108,7 +107,12 @@ fn add_one_bin(values: &mut [f64], statistics: &mut Statistics) -> usize {
     strays
 }
 
-/// [`alike::unsigned`](super::alike::unsigned), lane by lane.
+/// The bin of a pattern without sign.
+fn bin_of(unsigned: u64) -> u64 {
+    unsigned >> BIN_BITS
+}
+
+/// The patterns without their signs, which leaves the lowest bits empty.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn unsigned(bits: __m512i) -> __m512i {

@@ -1,7 +1,7 @@
 //! Many values at once, by vector instructions.
 //!
-//! [`ifma`] adds up eight values at a time with AVX-512. [`alike`] is portable code that is compiled
-//! once more for AVX2.
+//! [`avx2`] adds up four values at a time, as floating-point numbers. [`ifma`] adds up eight, as
+//! integers.
 //!
 //! All `unsafe` code of adding is in this file: the calls of what needs more than every processor of
 //! this kind has, and loads and stores, which take raw pointers.
@@ -11,7 +11,8 @@
     reason = "vector instructions need a processor that has them, and load from raw pointers"
 )]
 
-mod alike;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
 #[cfg(test)]
@@ -34,7 +35,7 @@ impl Statistics {
             Level::Portable => self.add_slice(values),
             // SAFETY: there is such a level where all that is needed had been detected.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2(_) => unsafe { add_alike(values, self) },
+            Level::Avx2(_) => unsafe { avx2::add(values, self) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Level::Avx512(_) => unsafe { ifma::add(values, self) },
@@ -43,9 +44,11 @@ impl Statistics {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-fn add_alike(values: &[f64], statistics: &mut Statistics) {
-    statistics.add_alike(values);
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_4(values: &[f64; 4]) -> __m256d {
+    // SAFETY: the reference is to four readable values, and the load asks for no alignment.
+    unsafe { _mm256_loadu_pd(values.as_ptr()) }
 }
 
 #[cfg(target_arch = "x86_64")]
