@@ -7,8 +7,8 @@
 //!
 //! There are three paths. The portable one reads octet after octet, and knows where a line ends once
 //! it has read it. The vector paths first find the ends of many lines, and then have the digits of
-//! two or eight lines side by side in one register: neither stage waits for the other, or for a guess
-//! of a length. A line that is too long or too odd for a path takes the next more general one, which
+//! four or eight lines side by side: neither stage waits for the other, or for a guess of a length. A
+//! line that is too long or too odd for a path takes the next more general one, which
 //! ends at [`Request::parse`]; all give the same values, to the last bit.
 
 #[cfg(test)]
