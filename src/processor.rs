@@ -64,3 +64,24 @@ fn has_avx512() -> bool {
         && is_x86_feature_detected!("avx512vbmi")
         && is_x86_feature_detected!("avx512vbmi2")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{self, Write};
+
+    /// Tests run on every level that there is; the others are for another processor, or an emulator.
+    #[test]
+    fn levels_that_cannot_be_tested_here_are_named() {
+        let found: Vec<_> = Level::all().map(|level| format!("{level:?}")).collect();
+        for level in ["Avx512", "Avx2"] {
+            if !found.iter().any(|found| found.starts_with(level)) {
+                // Not by a macro: it has to be seen in a run that passes, too.
+                let line = format!("not tested: {level} paths, for want of such a processor\n");
+                let written = io::stderr().write_all(line.as_bytes());
+                assert!(written.is_ok());
+            }
+        }
+        assert_eq!(found.last().map(String::as_str), Some("Portable"));
+    }
+}
