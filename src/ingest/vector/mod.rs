@@ -61,6 +61,14 @@ fn load_32(octets: &[u8; 32]) -> __m256i {
     unsafe { _mm256_loadu_si256(octets.as_ptr().cast()) }
 }
 
+/// Loads two halves.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_2_of_16(low: &[u8; 16], high: &[u8; 16]) -> __m256i {
+    // SAFETY: the references are to 16 readable octets each, and the load asks for no alignment.
+    unsafe { _mm256_loadu2_m128i(high.as_ptr().cast(), low.as_ptr().cast()) }
+}
+
 /// Stores four places, the first of which is in the lowest bits.
 #[inline]
 fn store_4_places(places: &mut [u16; 4], packed: u64) {

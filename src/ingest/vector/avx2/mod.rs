@@ -3,10 +3,11 @@
 //! First stage: the ends of all lines in a stretch of input, from a mask of 64 octets at a time.
 //! Second stage: per line, the octets that end at its LF, so that the last digit always has the same
 //! place. The dot is taken out, the digits are checked all at once, and neighbours are put together
-//! to numbers of two, four and eight digits. [`short`] and [`long`] do it for
-//! four lines. No branch depends on how long a line is, among those for the same path.
+//! to numbers of two, four and eight digits. [`short`] and [`long`] do it for four lines, [`medium`]
+//! for two. No branch depends on how long a line is, among those for the same path.
 
 mod long;
+mod medium;
 mod short;
 mod single;
 
@@ -15,7 +16,7 @@ use std::arch::x86_64::*;
 use self::short::LANES;
 pub(super) use self::single::single;
 use super::super::any_line;
-use super::{Batch, load_4_of_8, load_4_places, load_32, store_4, store_4_places};
+use super::{Batch, load_2_of_16, load_4_of_8, load_4_places, load_32, store_4, store_4_places};
 
 /// Octets of the first stage at a time: its results stay in the nearest cache, and little is done in
 /// vain if the second stage ends early.
@@ -26,7 +27,7 @@ const MAX_LINES: usize = STRETCH / 2;
 pub(super) const MAX_LINE: usize = 36;
 /// Octets of one mask.
 const BLOCK: usize = 64;
-/// So many lines are read in other ways once a line was not short.
+/// So many lines are read in other ways once a line was not short, or not medium.
 const PAUSE: usize = 16;
 
 /// The place of the LF before a stretch, and of those in it, counted from its beginning. What is
@@ -188,6 +189,7 @@ impl<'a> Lines<'a> {
 fn read(lines: &Lines<'_>, values: &mut [f64; MAX_LINES + LANES], limit: usize) -> usize {
     let mut read = 0;
     let mut next_short = 0;
+    let mut next_medium = 0;
     while read < lines.count {
         let Some(values) = values[read..].first_chunk_mut() else {
             break;
@@ -203,6 +205,14 @@ fn read(lines: &Lines<'_>, values: &mut [f64; MAX_LINES + LANES], limit: usize) 
                 continue;
             }
         }
+        if read >= next_medium {
+            if let Some(medium) = medium::two(lines, read) {
+                values[..medium::LANES].copy_from_slice(&medium);
+                read = lines.count.min(read + medium::LANES);
+                continue;
+            }
+            next_medium = read + PAUSE;
+        }
         let long = long::four(lines, read, values);
         read = lines.count.min(read + long);
         if long == 0 {
@@ -215,6 +225,13 @@ fn read(lines: &Lines<'_>, values: &mut [f64; MAX_LINES + LANES], limit: usize) 
         }
     }
     read
+}
+
+/// Whether a line begins with a minus, and how long the rest is; any number where there is no line.
+#[inline]
+fn sign(text: &[u8], start: usize, end: usize) -> Option<(bool, usize)> {
+    let negative = *text.get(start)? == b'-';
+    Some((negative, end.wrapping_sub(start + usize::from(negative))))
 }
 
 /// One bit for each octet, set where it is this one.

@@ -3,14 +3,14 @@
 use std::arch::x86_64::*;
 
 use super::long::LAST;
-use super::{DOT, ZERO, eight_digits, equal, load_32};
+use super::{DOT, ZERO, eight_digits, equal, load_32, sign};
 use crate::decimal;
 
 /// Reads one line, of at most 32 octets without sign and line end, of which 19 are digits that count.
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(in super::super) fn single(text: &[u8], start: usize, end: usize) -> Option<f64> {
-    let (negative, length) = sign(text, start, end);
+    let (negative, length) = sign(text, start, end)?;
     let text: &[u8; 33] = text.get(..end)?.last_chunk()?;
     let (before, last) = (text.first_chunk()?, text.last_chunk()?);
     let keep = load_32(LAST.get(length..)?.first_chunk()?);
@@ -43,13 +43,6 @@ pub(in super::super) fn single(text: &[u8], start: usize, end: usize) -> Option<
     Some(f64::from_bits(
         magnitude.to_bits() | u64::from(negative) << 63,
     ))
-}
-
-/// Whether the line at `start..end` begins with a minus, and how long the rest is.
-#[inline]
-fn sign(text: &[u8], start: usize, end: usize) -> (bool, usize) {
-    let negative = text[start] == b'-';
-    (negative, end - start - usize::from(negative))
 }
 
 /// One bit for each octet, set where it is greater than nine.
