@@ -14,6 +14,8 @@
 //! | [`protocol`] | lines to requests, replies to bytes |
 //! | [`stats`] | exact accumulator and the one rounding |
 //! | [`record`] | what a session leaves behind, in 32 octets |
+//! | `decimal` | digits to the nearest `f64` |
+//! | `processor` | which vector instructions there are |
 //! | [`ingest`] | blocks of bytes to values, by vector instructions where there are some |
 //! | [`session`] | one conversation, without clock, socket or process |
 //! | `input` | reads that grow with what arrives |
@@ -26,9 +28,10 @@
 //! | `sys` | the system calls that need `unsafe`, and nothing else |
 //! | `log` | one line an event, one write a line |
 //!
-//! Imports point one way: {`line`, `protocol`, `stats`, `record`} ← `ingest` ← `session` ← `child` ←
-//! `server` ← `cli`. Everyone may read `config`; only `server` and `cli` write to `log`; only `child`
-//! and `server`, and what they are made of (`oom`, `socket`, `log`), use `sys` and `sandbox`.
+//! Imports point one way: {`decimal`, `processor`} ← {`line`, `protocol`, `stats`, `record`} ←
+//! `ingest` ← `session` ← `child` ← `server` ← `cli`. Everyone may read `config`; only `server` and
+//! `cli` write to `log`; only `child` and `server`, and what they are made of (`oom`, `socket`,
+//! `log`), use `sys` and `sandbox`.
 //!
 //! # Invariants
 //!
@@ -61,9 +64,11 @@ pub mod threats {}
 
 mod child;
 mod config;
+mod decimal;
 mod input;
 mod log;
 mod oom;
+mod processor;
 mod server;
 mod socket;
 mod sys;

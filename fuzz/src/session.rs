@@ -8,6 +8,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use meta_stats_conformance::model::{self, Request};
+use meta_stats_server::ingest::Ingest;
 use meta_stats_server::protocol::Dialect;
 use meta_stats_server::session::{Progress, Session};
 
@@ -39,6 +40,7 @@ pub fn run(input: &[u8]) {
             &repeated
         }
     };
+    check_paths(limit, stream);
     let plain = converse(Dialect::Plain, limit, pieces(stream, *cut));
     let replies = check(limit, stream, &plain);
     if shape & 1 != 0 {
@@ -60,6 +62,25 @@ fn before_commands(stream: &[u8]) -> usize {
         .iter()
         .rposition(|&octet| octet == b'\n')
         .map_or(0, |end| end + 1)
+}
+
+/// All paths that this processor has take the same values off the front of the stream.
+fn check_paths(limit: usize, stream: &[u8]) {
+    let read = |mut ingest: Ingest| {
+        let (mut input, mut values) = (stream, Vec::new());
+        loop {
+            let taken = ingest.take(&mut input, limit).iter();
+            let before = values.len();
+            values.extend(taken.map(|value| value.to_bits()));
+            if values.len() == before {
+                return (values, input.len());
+            }
+        }
+    };
+    let portable = read(Ingest::portable());
+    for ingest in Ingest::all() {
+        assert_eq!(read(ingest), portable, "the path shows");
+    }
 }
 
 /// What a client got to read.

@@ -1,11 +1,12 @@
-//! Values of any bit pattern, added one by one or many at once, merged in any way: every answer is the correctly
-//! rounded exact one.
+//! Values of any bit pattern, added one by one or many at once, on every path that the processor has, merged in any
+//! way: every answer is the correctly rounded exact one.
 //!
 //! The input is a list of [`Step`]s of nine octets, so that a changed octet changes one step and no other.
 
 use std::mem;
 
 use arbitrary::{Arbitrary, Unstructured};
+use meta_stats_server::ingest::Ingest;
 use meta_stats_server::stats::Statistics;
 
 use crate::exact::Exact;
@@ -115,7 +116,23 @@ pub fn run(input: &[u8]) {
     }
     halves.iter().for_each(|half| whole.merge(half));
     assert_eq!(whole, one_by_one, "the way of adding shows: {runs:?}");
+    check_paths(&one_by_one, &runs);
     check(&whole, &runs);
+}
+
+/// What a session reads goes the way of many values at once.
+fn check_paths(one_by_one: &Statistics, runs: &[(f64, usize)]) {
+    let lines = runs
+        .iter()
+        .map(|(value, times)| format!("{value:e}\n").repeat(*times));
+    let text = lines.collect::<String>();
+    for mut ingest in Ingest::all() {
+        let mut statistics = Statistics::new();
+        let mut input = text.as_bytes();
+        ingest.add_to(&mut statistics, &mut input, 80);
+        assert_eq!(input, b"", "a value was not read");
+        assert_eq!(&statistics, one_by_one, "the path shows: {runs:?}");
+    }
 }
 
 /// The value with this pattern; of an infinity or NaN, a finite one with the same sign and fraction.

@@ -7,8 +7,8 @@
 //!
 //! There are three paths. The portable one reads octet after octet, and knows where a line ends once
 //! it has read it. The vector paths first find the ends of many lines, and then have the digits of
-//! two or eight lines side by side in one register: neither stage waits for the other, or for a guess
-//! of a length. A line that is too long or too odd for a path takes the next more general one, which
+//! four or eight lines side by side: neither stage waits for the other, or for a guess of a length. A
+//! line that is too long or too odd for a path takes the next more general one, which
 //! ends at [`Request::parse`]; all give the same values, to the last bit.
 
 #[cfg(test)]
@@ -18,11 +18,10 @@ mod vector;
 
 use memchr::memchr;
 
-use crate::protocol::{Request, decimal};
-use crate::stats::Statistics;
-
-/// Values of one batch: 8 KiB.
-const BATCH: usize = 1024;
+use crate::decimal;
+use crate::processor::Level;
+use crate::protocol::Request;
+use crate::stats::{MAX_BATCH, Statistics};
 
 /// Reads lines that are values, a batch at a time.
 ///
@@ -35,7 +34,8 @@ const BATCH: usize = 1024;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Ingest {
-    values: Box<[f64; BATCH]>,
+    values: Box<[f64; MAX_BATCH]>,
+    level: Level,
     #[cfg(target_arch = "x86_64")]
     vector: Option<vector::Vector>,
 }
@@ -43,31 +43,25 @@ pub struct Ingest {
 impl Ingest {
     /// The fastest that this processor can do.
     pub fn new() -> Self {
-        Ingest {
-            #[cfg(target_arch = "x86_64")]
-            vector: vector::Vector::all().next(),
-            ..Ingest::portable()
-        }
+        Ingest::with(Level::highest())
     }
 
     /// One for each path that this processor can take, the fastest first: what tests compare.
     pub fn all() -> Vec<Self> {
-        #[cfg(target_arch = "x86_64")]
-        let vectors = vector::Vector::all().map(|vector| Ingest {
-            vector: Some(vector),
-            ..Ingest::portable()
-        });
-        #[cfg(not(target_arch = "x86_64"))]
-        let vectors = std::iter::empty();
-        vectors.chain([Ingest::portable()]).collect()
+        Level::all().map(Ingest::with).collect()
     }
 
     /// The path that every processor can take.
     pub fn portable() -> Self {
+        Ingest::with(Level::Portable)
+    }
+
+    fn with(level: Level) -> Self {
         Ingest {
-            values: Box::new([0.0; BATCH]),
+            values: Box::new([0.0; MAX_BATCH]),
+            level,
             #[cfg(target_arch = "x86_64")]
-            vector: None,
+            vector: vector::Vector::new(level),
         }
     }
 
@@ -89,7 +83,7 @@ impl Ingest {
         };
         #[cfg(not(target_arch = "x86_64"))]
         let more = true;
-        while more && batch.len < BATCH && batch.take_line(input) {}
+        while more && batch.len < MAX_BATCH && batch.take_line(input) {}
         let len = batch.len;
         &self.values[..len]
     }
@@ -101,18 +95,8 @@ impl Ingest {
             if len == 0 {
                 return;
             }
-            self.add_batch(len, statistics);
+            statistics.add_batch(&mut self.values[..len], self.level);
         }
-    }
-
-    /// Adds up the first values of the batch, and leaves anything in their place.
-    fn add_batch(&mut self, len: usize, statistics: &mut Statistics) {
-        let values = &mut self.values[..len];
-        #[cfg(target_arch = "x86_64")]
-        if let Some(vector) = &self.vector {
-            return vector.add(values, statistics);
-        }
-        statistics.add_slice(values);
     }
 }
 
@@ -124,7 +108,7 @@ impl Default for Ingest {
 
 /// The values of a batch so far.
 struct Batch<'a> {
-    values: &'a mut [f64; BATCH],
+    values: &'a mut [f64; MAX_BATCH],
     len: usize,
     limit: usize,
 }

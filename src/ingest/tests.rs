@@ -7,16 +7,6 @@ use proptest::sample::select;
 
 const LIMIT: usize = 80;
 
-impl Ingest {
-    /// Adds up values as if they had been read.
-    pub(crate) fn add(&mut self, values: &[f64], statistics: &mut Statistics) {
-        for batch in values.chunks(BATCH) {
-            self.values[..batch.len()].copy_from_slice(batch);
-            self.add_batch(batch.len(), statistics);
-        }
-    }
-}
-
 /// What a stream says, line by line: the bits of a value, or that the line is something else.
 type Lines = Vec<Option<u64>>;
 
@@ -84,6 +74,23 @@ fn every_length_and_place_of_the_dot() {
         }
     }
     check(stream.as_bytes());
+    check(stream.replace('\n', "\r\n").as_bytes());
+}
+
+#[test]
+fn some_lines_with_a_cr() {
+    for distance in 1..10 {
+        let line = |at: usize| {
+            if at.is_multiple_of(distance) {
+                "1.5\r\n"
+            } else {
+                "2.25\n"
+            }
+        };
+        check((0..500).map(line).collect::<String>().as_bytes());
+    }
+    check("\r\n".repeat(1000).as_bytes());
+    check("1\r\r\n2\r\n".repeat(500).as_bytes());
 }
 
 #[test]
@@ -166,6 +173,7 @@ fn line() -> impl Strategy<Value = String> {
         8 => (-1_000_000i64..1_000_000).prop_map(|cents| format!("{}", cents as f64 / 100.0)),
         8 => "-?[0-9]{1,9}\\.[0-9]{2}",
         4 => "[+-]?[0-9]{0,18}\\.?[0-9]{0,18}",
+        4 => "-?[0-9]{0,12}\\.?[0-9]{0,22}",
         4 => any::<f64>().prop_map(|value| format!("{value:e}")),
         4 => (0.0f64..1.0).prop_map(|value| value.to_string()),
         1 => exponent,
@@ -175,7 +183,27 @@ fn line() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Decimals of at most 19 digits beside the middle of two `f64`, and sometimes there.
+fn near_a_tie() -> impl Strategy<Value = String> {
+    (1u128 << 52..1 << 53, 0..80u32, 0..20u32, -2i128..=2).prop_filter_map(
+        "at most 19 digits",
+        |(significand, bits, fraction, distance)| {
+            let middle = ((2 * significand + 1) * 10u128.pow(fraction)) >> bits;
+            let number = middle.checked_add_signed(distance)?;
+            let digits = format!("{number:0>width$}", width = fraction as usize + 1);
+            let (whole, fraction) = digits.split_at(digits.len() - fraction as usize);
+            (number < 10u128.pow(19)).then(|| format!("{whole}.{fraction}"))
+        },
+    )
+}
+
 proptest! {
+    #[test]
+    fn decimals_beside_ties_are_read_right(lines in vec(near_a_tie(), 100..200)) {
+        check((lines.join("\n") + "\n").as_bytes());
+        check((lines.join("\r\n") + "\r\n").as_bytes());
+    }
+
     #[test]
     fn all_paths_add_up_alike(cents in vec(-1_000_000i64..1_000_000, 0..3000)) {
         let values: Vec<f64> = cents.iter().map(|cents| *cents as f64 / 100.0).collect();
@@ -192,6 +220,7 @@ proptest! {
     #[test]
     fn all_paths_read_what_the_standard_library_reads(lines in vec(line(), 0..200)) {
         check((lines.join("\n") + "\n").as_bytes());
+        check((lines.join("\r\n") + "\r\n").as_bytes());
     }
 
     #[test]

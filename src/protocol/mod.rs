@@ -1,6 +1,5 @@
 //! The protocol: lines to requests, replies to bytes. No I/O of its own and no state.
 
-pub(crate) mod decimal;
 mod reply;
 mod request;
 

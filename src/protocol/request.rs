@@ -1,6 +1,6 @@
 //! Lines to requests.
 
-use super::decimal;
+use crate::decimal;
 
 /// What a client can ask for in one line.
 #[derive(Clone, Copy, Debug, PartialEq)]

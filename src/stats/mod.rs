@@ -6,8 +6,8 @@
 //! numbers) and `m` the significand with its hidden bit, it is `±m * 2^(e - 1075)`. [`Statistics`]
 //! has 256 bins of eight exponents each. A value falls into bin `e / 8` as the integer
 //! `M = m * 2^(e % 8)`, so that it equals `±M * 2^(8 * bin - 1075)` without any rounding. Each bin
-//! holds the sum of the `±M` and the sum of the `M * M`; integers add exactly, in any order. Values
-//! of a batch that share a bin can be added up side by side, in limbs: the integers are the same.
+//! holds the sum of the `±M` and the sum of the `M * M`; integers add exactly, in any order. What a
+//! group of values comes to may be shared out among bins in another way, as long as it is the same.
 //!
 //! To answer, the bins are put together as two wide integers: the sum `S` and the sum of squares
 //! `Q`. With `n` values, the sum is `S`, the mean is `S / n`, and the sample variance is
@@ -18,26 +18,27 @@
 //!
 //! `m < 2^53`, hence `M < 2^60` and `M * M < 2^120`. The count is a `u64`, so that the magnitude of
 //! a bin's sum stays below 2^124 and fits an `i128`, and a bin's squares stay below 2^184 and fit
-//! 192 bits. All bins together, `|S| < 2^2165` and `Q < 2^4265` in the units of the lowest bin;
+//! 192 bits. A group adds no more to a bin than so many values of the bin would. All bins together, `|S| < 2^2165` and `Q < 2^4265` in the units of the lowest bin;
 //! `n * Q` and `S * S` are below 2^4330, and `Wide` has 4,352 bits.
 
-pub(crate) mod alike;
 mod rounding;
+mod simd;
 mod wide;
 
 use rounding::quotient;
+pub(crate) use simd::MAX_BATCH;
 use wide::Wide;
 
 const BINS: usize = 256;
 /// Exponents that share a bin.
-pub(crate) const BIN_WIDTH: u64 = 8;
+const BIN_WIDTH: u64 = 8;
 /// The power of two that the integers of bin 0 count.
 const UNIT: i32 = -1075;
 
 /// The count, exact sum and exact sum of squares of a multiset of finite `f64` values.
 ///
-/// Constant memory (16 KiB), one pass, any order. Equal multisets have equal states, however they
-/// were added or merged.
+/// Constant memory (16 KiB), one pass, any order. Two are equal if count, exact sum and exact sum of
+/// squares are, which those of equal multisets are, however they were added or merged.
 ///
 /// ```
 /// use meta_stats_server::stats::Statistics;
@@ -46,14 +47,14 @@ const UNIT: i32 = -1075;
 /// statistics.add_slice(&[1e16, 1.0, -1e16]);
 /// assert_eq!(statistics.sum(), 1.0);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Statistics {
     count: u64,
     bins: Box<[Bin; BINS]>,
 }
 
 /// What the values of eight exponents add up to. It fills a cache line: a value touches one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 struct Bin {
     sum: i128,
@@ -76,9 +77,10 @@ impl Bin {
         self.squares_high += squares_high + u64::from(carry);
     }
 
-    /// Squares do not cancel: without any, there is nothing but zeros.
+    /// Whether it holds nothing but zeros. Squares do not cancel, but those of a group may have gone
+    /// into another bin.
     fn is_empty(&self) -> bool {
-        self.squares_low == 0 && self.squares_high == 0
+        self.sum == 0 && self.squares_low == 0 && self.squares_high == 0
     }
 }
 
@@ -133,9 +135,9 @@ impl Statistics {
         }
     }
 
-    /// Adds what so many values of one bin come to: the sum of their integers and that of the squares,
-    /// the latter in units of 1 and 2^128.
-    pub(crate) fn add_total(&mut self, bin: u64, count: u64, sum: i128, squares: (u128, u64)) {
+    /// Adds what so many values come to, in units of a bin: the sum of their integers and that of the
+    /// squares, the latter in units of 1 and 2^128.
+    fn add_total(&mut self, bin: u64, count: u64, sum: i128, squares: (u128, u64)) {
         self.count += count;
         self.bins[bin as usize].add(sum, squares.0, squares.1);
     }
@@ -155,7 +157,7 @@ impl Statistics {
 
     /// The sum; zero for no values, an infinity if it is beyond the range of `f64`.
     pub fn sum(&self) -> f64 {
-        let (negative, magnitude) = self.exact_sum();
+        let (negative, magnitude) = self.exact_sum(self.lowest_bin());
         quotient(&magnitude, 1, self.unit()).round(negative)
     }
 
@@ -164,7 +166,7 @@ impl Statistics {
         if self.count == 0 {
             return f64::NAN;
         }
-        let (negative, magnitude) = self.exact_sum();
+        let (negative, magnitude) = self.exact_sum(self.lowest_bin());
         quotient(&magnitude, self.count.into(), self.unit()).round(negative)
     }
 
@@ -175,18 +177,19 @@ impl Statistics {
             return f64::NAN;
         }
         let count = u128::from(self.count);
-        let mut numerator = self.exact_squares();
+        let lowest = self.lowest_bin();
+        let mut numerator = self.exact_squares(lowest);
         numerator.scale(self.count);
-        numerator.subtract(&self.exact_sum().1.square());
+        numerator.subtract(&self.exact_sum(lowest).1.square());
         quotient(&numerator, count * (count - 1), 2 * self.unit())
             .sqrt()
             .round(false)
     }
 
-    /// The sign (set for a negative sum) and magnitude of the sum, in multiples of `2^unit()`.
-    fn exact_sum(&self) -> (bool, Wide) {
+    /// The sign (set for a negative sum) and magnitude of the sum, in units of a bin that is not above
+    /// the lowest used one.
+    fn exact_sum(&self, lowest: usize) -> (bool, Wide) {
         let (mut positive, mut negative) = (Wide::ZERO, Wide::ZERO);
-        let lowest = self.lowest_bin();
         for (bin, &Bin { sum, .. }) in self.used_bins() {
             let side = if sum < 0 {
                 &mut negative
@@ -207,10 +210,9 @@ impl Statistics {
         }
     }
 
-    /// The sum of squares, in multiples of `2^(2 * unit())`.
-    fn exact_squares(&self) -> Wide {
+    /// The sum of squares, in squares of the same units.
+    fn exact_squares(&self, lowest: usize) -> Wide {
         let mut total = Wide::ZERO;
-        let lowest = self.lowest_bin();
         for (bin, squares) in self.used_bins() {
             let squares = limbs(squares.squares_low, squares.squares_high);
             total.add_shifted(squares, 2 * BIN_WIDTH as usize * (bin - lowest));
@@ -234,6 +236,17 @@ impl Statistics {
         bins.filter(|(_, bin)| !bin.is_empty())
     }
 }
+
+impl PartialEq for Statistics {
+    fn eq(&self, other: &Self) -> bool {
+        let lowest = self.lowest_bin().min(other.lowest_bin());
+        self.count == other.count
+            && self.exact_sum(lowest) == other.exact_sum(lowest)
+            && self.exact_squares(lowest) == other.exact_squares(lowest)
+    }
+}
+
+impl Eq for Statistics {}
 
 impl Default for Statistics {
     fn default() -> Self {

@@ -20,7 +20,7 @@ const STRETCH: usize = 4096;
 
 /// Takes lines; see [`Vector::take`](super::Vector::take).
 #[target_feature(
-    enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512cd,avx512dq,avx512vbmi,avx512vbmi2"
+    enable = "avx2,fma,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512cd,avx512dq,avx512vbmi,avx512vbmi2"
 )]
 pub(super) fn take(input: &mut &[u8], batch: &mut Batch<'_>, stages: &mut avx2::Stages) -> bool {
     let text = *input;

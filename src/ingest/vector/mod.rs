@@ -1,10 +1,9 @@
 //! The vector paths, for processors that have the instructions.
 //!
-//! [`avx2`] reads two lines at a time. [`avx512`] reads up to eight, if they are short, and leaves
-//! the others to it. [`ifma`] adds up what was read, eight values at a time; where the processor has
-//! no such instructions, the portable code is compiled once more, so that it may use AVX2.
+//! [`avx2`] reads four lines at a time. [`avx512`] reads up to eight, if they are short, and leaves
+//! the others to it.
 //!
-//! All `unsafe` code of reading and adding is in this file: the calls of what needs more than every
+//! All `unsafe` code of reading is in this file: the calls of what needs more than every
 //! processor of this kind has, and loads and stores, which take raw pointers.
 
 #![expect(
@@ -14,20 +13,11 @@
 
 mod avx2;
 mod avx512;
-mod ifma;
 
 use std::arch::x86_64::*;
 
-use super::{BATCH, Batch};
-use crate::stats::Statistics;
-
-/// What of the instructions is there; a value is proof of it.
-#[derive(Clone, Copy, Debug)]
-enum Level {
-    Avx2,
-    /// With all that Ice Lake and Zen 4 brought, and AVX2.
-    Avx512,
-}
+use super::Batch;
+use crate::processor::Level;
 
 /// A path, and room for what passes between its stages.
 #[derive(Clone, Debug)]
@@ -37,60 +27,31 @@ pub(super) struct Vector {
 }
 
 impl Vector {
-    /// One for each kind of path that this processor can take, the fastest first.
-    pub(super) fn all() -> impl Iterator<Item = Vector> {
-        let avx2 = is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("lzcnt")
-            && is_x86_feature_detected!("popcnt");
-        let avx512 = avx2
-            && is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512cd")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512ifma")
-            && is_x86_feature_detected!("avx512vbmi")
-            && is_x86_feature_detected!("avx512vbmi2");
-        let levels = [avx512.then_some(Level::Avx512), avx2.then_some(Level::Avx2)];
-        levels.into_iter().flatten().map(|level| Vector {
-            level,
-            stages: avx2::Stages::new(),
-        })
+    /// The path of a level, if there is one.
+    pub(super) fn new(level: Level) -> Option<Vector> {
+        let stages = avx2::Stages::new();
+        match level {
+            Level::Portable => None,
+            Level::Avx2(_) | Level::Avx512(_) => Some(Vector { level, stages }),
+        }
     }
 
     /// Takes lines as [`Ingest::take`](super::Ingest::take) does, but leaves the last ones alone.
     /// Returns whether it was for them that it stopped.
     pub(super) fn take(&mut self, input: &mut &[u8], batch: &mut Batch<'_>) -> bool {
         // Below this the length of each line would have to be looked at.
-        if batch.limit < avx2::LONGEST {
+        if batch.limit < avx2::MAX_LINE {
             return true;
         }
         let stages = &mut self.stages;
-        // SAFETY: each level was made where all that its path asks for had been detected.
-        unsafe {
-            match self.level {
-                Level::Avx2 => avx2::take(input, batch, stages),
-                Level::Avx512 => avx512::take(input, batch, stages),
-            }
+        match self.level {
+            Level::Portable => true,
+            // SAFETY: there is such a level where all that is needed had been detected.
+            Level::Avx2(_) => unsafe { avx2::take(input, batch, stages) },
+            // SAFETY: as above.
+            Level::Avx512(_) => unsafe { avx512::take(input, batch, stages) },
         }
     }
-
-    /// Adds up values, which must be finite, and leaves anything in their place.
-    pub(super) fn add(&self, values: &mut [f64], statistics: &mut Statistics) {
-        // SAFETY: as above.
-        unsafe {
-            match self.level {
-                Level::Avx2 => add_alike(values, statistics),
-                Level::Avx512 => ifma::add(values, statistics),
-            }
-        }
-    }
-}
-
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-fn add_alike(values: &[f64], statistics: &mut Statistics) {
-    statistics.add_alike(values);
 }
 
 #[inline]
@@ -108,18 +69,60 @@ fn load_2_of_16(low: &[u8; 16], high: &[u8; 16]) -> __m256i {
     unsafe { _mm256_loadu2_m128i(high.as_ptr().cast(), low.as_ptr().cast()) }
 }
 
+/// Stores four places, the first of which is in the lowest bits.
+#[inline]
+fn store_4_places(places: &mut [u16; 4], packed: u64) {
+    // SAFETY: the reference is to room for eight octets, and the store asks for no alignment.
+    unsafe { places.as_mut_ptr().cast::<u64>().write_unaligned(packed) }
+}
+
+/// Loads the eight octets that end so many octets in front of each place; places count from `base`.
+/// None if not all of these are octets of the text.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_4_of_8(text: &[u8], base: usize, gap: usize, places: &[u16; 4]) -> Option<__m256i> {
+    let before = 8 + gap;
+    let least = before.saturating_sub(base) as u64;
+    let most = text.len().checked_sub(base)?.min(u16::MAX.into());
+    let lanes = load_4_places(places);
+    let low = _mm_cvtsi64_si128((least * 0x0001_0001_0001_0001).cast_signed());
+    let outside = _mm_or_si128(
+        _mm_subs_epu16(lanes, _mm_set1_epi16((most as u16).cast_signed())),
+        _mm_subs_epu16(low, lanes),
+    );
+    if _mm_testz_si128(outside, outside) == 0 {
+        return None;
+    }
+    // SAFETY: the place is neither less than `before - base` nor greater than `len - base`, and so
+    // the eight octets from `base + place - before` on are in the text.
+    let load = |place: u16| unsafe {
+        let octets = text.as_ptr().add(base + usize::from(place) - before);
+        octets.cast::<i64>().read_unaligned()
+    };
+    let [a, b, c, d] = places.map(load);
+    Some(_mm256_set_epi64x(d, c, b, a))
+}
+
+/// Loads four places in the lower half.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_4_places(places: &[u16; 4]) -> __m128i {
+    // SAFETY: the reference is to eight readable octets, and the load asks for no alignment.
+    unsafe { _mm_loadl_epi64(places.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store_4(values: &mut [f64; 4], lanes: __m256d) {
+    // SAFETY: the reference is to room for four values, and the store asks for no alignment.
+    unsafe { _mm256_storeu_pd(values.as_mut_ptr(), lanes) }
+}
+
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn load_64(octets: &[u8; 64]) -> __m512i {
     // SAFETY: the reference is to 64 readable octets, and the load asks for no alignment.
     unsafe { _mm512_loadu_si512(octets.as_ptr().cast()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn load_bits(values: &[f64; 8]) -> __m512i {
-    // SAFETY: the reference is to eight readable values, and the load asks for no alignment.
-    unsafe { _mm512_loadu_si512(values.as_ptr().cast()) }
 }
 
 #[inline]

@@ -6,9 +6,8 @@
 
 use std::arch::x86_64::*;
 
-use super::{BATCH, load_bits, store_bits};
-use crate::stats::alike::bin_of;
-use crate::stats::{BIN_WIDTH, Statistics};
+use super::super::{BIN_WIDTH, Statistics};
+use super::{MAX_BATCH, load_bits, store_bits};
 
 /// Fewer values are added one by one.
 const FEW: usize = 32;
@@ -19,7 +18,7 @@ const LIMB_BITS: u32 = 52;
 const BIN_BITS: u32 = 53 + BIN_WIDTH.trailing_zeros();
 
 // The limbs of a batch, of all lanes together, fit 64 bits with a sign.
-const _: () = assert!(BATCH <= 1 << (63 - LIMB_BITS));
+const _: () = assert!(MAX_BATCH <= 1 << (63 - LIMB_BITS));
 
 /// Adds up values, which must be finite, and leaves anything in their place.
 #[target_feature(enable = "popcnt,avx512f,avx512dq,avx512ifma")]
@@ -108,7 +107,12 @@ fn add_one_bin(values: &mut [f64], statistics: &mut Statistics) -> usize {
     strays
 }
 
-/// [`alike::unsigned`](crate::stats::alike::unsigned), lane by lane.
+/// The bin of a pattern without sign.
+fn bin_of(unsigned: u64) -> u64 {
+    unsigned >> BIN_BITS
+}
+
+/// The patterns without their signs, which leaves the lowest bits empty.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn unsigned(bits: __m512i) -> __m512i {
