@@ -105,10 +105,17 @@ impl Client {
 
     /// The next line that has none of these shapes.
     fn next_line_but(&mut self, noise: &BTreeSet<String>, timeout: Duration) -> Next {
+        let deadline = Instant::now() + timeout;
         loop {
-            let next = self.connection.next_line(timeout);
+            let left = deadline.saturating_duration_since(Instant::now());
+            let next = self.connection.next_line(left);
             match (&next, self.greeting.front()) {
-                (Next::Line(line), None) if !noise.is_empty() && noise.contains(&shape(line)) => {}
+                (Next::Line(line), None) if !noise.is_empty() && noise.contains(&shape(line)) => {
+                    // A server may send such lines without end.
+                    if left.is_zero() {
+                        return Next::Silence(Vec::new());
+                    }
+                }
                 (Next::Line(line), Some(known)) if *known == shape(line) => {
                     self.greeting.pop_front();
                 }
@@ -158,6 +165,11 @@ impl Client {
             }
         }
         Ok(())
+    }
+
+    fn skip_to_end(&mut self, timeout: Duration) -> Next {
+        let end = self.connection.skip_to_end(timeout);
+        end.map_or(Next::Silence(Vec::new()), |end| Next::End(end, Vec::new()))
     }
 
     fn half_close(&mut self) {
@@ -320,16 +332,9 @@ impl Actor<'_> {
                     next => next,
                 }
             }
-            Demanded::Rest => {
-                let end = client.connection.skip_to_end(timeout);
-                end.map_or(Next::Silence(Vec::new()), |end| Next::End(end, Vec::new()))
-            }
-            Demanded::Eof if acknowledged => loop {
-                match client.next_line_but(noise, timeout) {
-                    Next::Line(_) => {}
-                    next => break next,
-                }
-            },
+            // Lines that acknowledge values may come before the end.
+            Demanded::Eof if acknowledged => client.skip_to_end(timeout),
+            Demanded::Rest => client.skip_to_end(timeout),
             _ => client.next_line_but(noise, timeout),
         };
         self.judge(step, demand, next)
@@ -472,9 +477,10 @@ impl Actor<'_> {
             } else {
                 settings.stretched(LAST_WORDS)
             };
+            let deadline = Instant::now() + settings.timeout;
             loop {
                 match client.next_line_but(&settings.profile.noise, settle) {
-                    Next::Line(_) if self.scene.acknowledged => {}
+                    Next::Line(_) if self.scene.acknowledged && Instant::now() < deadline => {}
                     Next::Line(line) => {
                         let last = last_step(&plan.steps, *id).unwrap_or(&plan.steps[0]);
                         return Err(Box::new(Failure {

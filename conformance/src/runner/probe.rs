@@ -26,6 +26,9 @@ const ROUND_TRIPS: usize = 5;
 /// Lines of a greeting; a server that talks without end has none.
 const MAX_GREETING: usize = 20;
 
+/// Lines that follow a reply although nothing asked for them.
+const MAX_NOISE: usize = 4;
+
 /// What follows a reply without having been asked for follows within this time.
 const SETTLE: Duration = Duration::from_millis(25);
 
@@ -81,9 +84,13 @@ impl Probe {
     }
 
     fn line(&mut self, timeout: Duration) -> Option<Vec<u8>> {
+        let deadline = Instant::now() + timeout;
         loop {
-            match self.connection.next_line(timeout) {
-                Next::Line(line) if self.profile.noise.contains(&shape(&line)) => {}
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.connection.next_line(left) {
+                // A server may send such lines without end.
+                Next::Line(line)
+                    if !left.is_zero() && self.profile.noise.contains(&shape(&line)) => {}
                 Next::Line(line) => return Some(line),
                 _ => return None,
             }
@@ -92,8 +99,13 @@ impl Probe {
 
     /// Whatever comes now was not asked for.
     fn noise(&mut self) {
-        while let Some(line) = self.line(SETTLE) {
-            self.profile.noise.insert(shape(&line));
+        for _ in 0..MAX_NOISE {
+            match self.line(SETTLE) {
+                Some(line) if !self.profile.looks_like_reply(&line) => {
+                    self.profile.noise.insert(shape(&line));
+                }
+                _ => break,
+            }
         }
     }
 
@@ -116,7 +128,8 @@ impl Probe {
         let is_reply = |line: &Vec<u8>| judge::numbers(line).len() == 1;
         let reply = lines.iter().rposition(is_reply)?;
         let (greeting, behind) = (&lines[..reply], &lines[reply + 1..]);
-        self.profile.noise = behind.iter().map(|line| shape(line)).collect();
+        let unasked = behind.iter().take(MAX_NOISE).map(|line| shape(line));
+        self.profile.noise = unasked.collect();
         if greeting == [GREETING] {
             self.profile.dialect = Dialect::Classic;
         }
