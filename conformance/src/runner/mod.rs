@@ -434,7 +434,7 @@ impl Runner {
         {
             Some(
                 "a session ends with a mean that is undefined or very large, which would stay in the \
-                 server; only with --exec or --allow-extremes"
+                 server; only with --exec"
                     .to_owned(),
             )
         } else {
