@@ -69,12 +69,12 @@ const RULES: &[Rule] = &[
     Rule {
         clause: "session.delivery",
         why: "the server resets a connection with unread input",
-        holds: |failure| failure.unread && failure.outcome == Outcome::Reset,
+        holds: |failure| is_reset_unread(failure) && !failure.secondary,
     },
     Rule {
         clause: "meta.input",
         why: "the server resets a connection with unread input",
-        holds: |failure| failure.unread && failure.outcome == Outcome::Reset,
+        holds: |failure| is_reset_unread(failure) && failure.secondary,
     },
     Rule {
         clause: "number.form",
@@ -114,6 +114,11 @@ const RULES: &[Rule] = &[
         },
     },
 ];
+
+/// Whether a connection was reset on which the client had sent what the server need not read.
+fn is_reset_unread(failure: &Failure) -> bool {
+    failure.unread && failure.outcome == Outcome::Reset
+}
 
 /// Whether a line came where the end was expected, or nothing.
 fn says_too_much(failure: &Failure) -> bool {
