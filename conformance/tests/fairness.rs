@@ -1,13 +1,13 @@
 //! The kit is fair: a server that does what the seed asks conforms in whatever words, and one that
 //! breaks a clause is blamed on that clause and no other.
 //!
-//! `META_STATS_WORDINGS` sets how many random wordings are tried, `META_STATS_REPEAT` how often each
-//! test is run.
+//! A plain run tries every wording that is allowed in a few combinations; with
+//! `META_STATS_EACH_WORDING` each is tried alone, too. `META_STATS_WORDINGS` sets how many random
+//! wordings are tried, `META_STATS_REPEAT` how often each test is run.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::sync::OnceLock;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -116,10 +116,26 @@ fn main() -> ExitCode {
             }));
         }
     }
-    for (name, breaks) in wordings() {
+    let dimensions = wordings();
+    let each = std::env::var_os("META_STATS_EACH_WORDING").is_some();
+    for option in dimensions.iter().flatten() {
+        if option.breaks.is_none() && !each {
+            continue;
+        }
+        let Wording { name, breaks } = option.clone();
         trials.push(Trial::test(format!("wording::{name}"), move || {
             repeated(|| wording(&["--wording", &name], breaks.as_deref()))
         }));
+    }
+    for (index, names) in covering(&dimensions).into_iter().enumerate() {
+        trials.push(Trial::test(
+            format!("wording::covering-{index}"),
+            move || {
+                let arguments: Vec<&str> =
+                    names.iter().flat_map(|name| ["--wording", name]).collect();
+                repeated(|| wording(&arguments, None))
+            },
+        ));
     }
     for seed in 0..from_environment("META_STATS_WORDINGS", 4) {
         trials.push(Trial::test(format!("wording::random-{seed}"), move || {
@@ -197,29 +213,53 @@ fn chameleon() -> PathBuf {
         .join(format!("faulty-server{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// The wordings of the example server, each with the clause that it breaks.
-fn wordings() -> Vec<(String, Option<String>)> {
-    let mut list = Command::new(chameleon())
+/// An option of the example server.
+#[derive(Clone, Debug)]
+struct Wording {
+    name: String,
+    /// The clause that it breaks.
+    breaks: Option<String>,
+}
+
+/// The wordings of the example server: of each dimension the options, of which one can be chosen.
+fn wordings() -> Vec<Vec<Wording>> {
+    let list = Command::new(chameleon())
         .arg("--list-wordings")
-        .stdout(Stdio::piped())
-        .spawn()
+        .output()
         .expect("the example server starts");
-    let lines = BufReader::new(list.stdout.take().expect("a pipe")).lines();
-    let lines = lines.map_while(Result::ok).collect::<Vec<_>>();
-    list.wait().expect("an end");
-    let mut wordings = Vec::new();
-    for line in lines {
+    let list = String::from_utf8(list.stdout).expect("text");
+    let option = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        match words.as_slice() {
-            [name, "allowed", ..] => wordings.push(((*name).to_owned(), None)),
-            [name, "breaks", clause, ..] => {
-                wordings.push(((*name).to_owned(), Some((*clause).to_owned())));
-            }
-            _ => {}
+        let (name, breaks) = match words.as_slice() {
+            [name, "allowed", ..] => (name, None),
+            [name, "breaks", clause, ..] => (name, Some((*clause).to_owned())),
+            _ => panic!("no wording: {line}"),
+        };
+        Wording {
+            name: (*name).to_owned(),
+            breaks,
         }
-    }
-    assert!(wordings.len() > 50, "{wordings:?}");
-    wordings
+    };
+    let dimensions = list.trim_end().split("\n\n");
+    let dimensions: Vec<Vec<Wording>> = dimensions
+        .map(|dimension| dimension.lines().map(option).collect())
+        .collect();
+    assert!(dimensions.len() > 10, "{dimensions:?}");
+    dimensions
+}
+
+/// Few combinations in which every option that is allowed occurs.
+fn covering(dimensions: &[Vec<Wording>]) -> Vec<Vec<String>> {
+    let allowed: Vec<Vec<&Wording>> = dimensions
+        .iter()
+        .map(|options| options.iter().filter(|one| one.breaks.is_none()).collect())
+        .collect();
+    let most = allowed.iter().map(Vec::len).max().unwrap_or_default();
+    let combination = |index: usize| {
+        let options = allowed.iter().map(|options| options[index % options.len()]);
+        options.map(|option| option.name.clone()).collect()
+    };
+    (0..most).map(combination).collect()
 }
 
 /// The example server in its own words: only the clause that they break is blamed.
